@@ -1,0 +1,107 @@
+"""Reading and writing weights: never executing code, never leaving half a file, never dropping an entry in silence."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bundle.data.atomic import atomic_path
+from bundle.errors import InputError
+
+__all__ = ["load_network", "match_report", "read_checkpoint", "save_checkpoint", "weights_hash"]
+
+
+def read_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[str, Any]:
+    """Reads a checkpoint of tensors and plain values.
+
+    Args:
+        path: file written by torch.save.
+        map_location: device to load to.
+
+    Raises:
+        InputError: when the file is missing, damaged, or holds anything but tensors and plain values.
+    """
+    if not Path(path).is_file():
+        raise InputError(path, "does not exist.", "Give the path of a checkpoint; training writes them to ckpt_dir.")
+    try:
+        content = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            path, "is not a checkpoint of plain tensors.", "It is damaged or would run code when loaded: get another copy."
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise InputError(path, f"cannot be read ({error}).", "It is damaged or incomplete: get another copy.") from error
+    if not isinstance(content, Mapping):
+        raise InputError(path, f"holds a {type(content).__name__}.", "Give a state dict.")
+    return dict(content)
+
+
+def save_checkpoint(content: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """Writes a checkpoint to a temporary name and renames it."""
+    with atomic_path(path) as temporary:
+        torch.save(dict(content), temporary)
+
+
+def match_report(expected: Mapping[str, torch.Tensor], found: Mapping[str, Any]) -> list[str]:
+    """One line for every entry that is missing, unknown or of another shape."""
+    lines = [f"missing {name} {tuple(expected[name].shape)}" for name in expected if name not in found]
+    for name, value in found.items():
+        if not isinstance(value, torch.Tensor):
+            lines.append(f"not a tensor: {name}")
+        elif name not in expected:
+            lines.append(f"unknown {name} {tuple(value.shape)}")
+        elif value.shape != expected[name].shape:
+            lines.append(f"misshapen {name} {tuple(value.shape)}, expected {tuple(expected[name].shape)}")
+    return lines
+
+
+def load_network(
+    network: nn.Module, path: str | os.PathLike, key: str = "network", may_be_missing: Sequence[str] = ()
+) -> nn.Module:
+    """Loads weights into a network.
+
+    Args:
+        network: the network.
+        path: a state dict, or a training checkpoint that holds one under the key.
+        key: entry of a training checkpoint.
+        may_be_missing: name prefixes whose entries may be absent and then keep their initial values, such as the
+            denoising layers when view adjustment starts from dataset adaptation.
+
+    Returns:
+        The network.
+
+    Raises:
+        InputError: when entries are missing, unknown or of another shape; all are listed.
+    """
+    content = read_checkpoint(path)
+    state = content.get(key, content)
+    own = network.state_dict()
+    optional = {name: own[name] for name in own if name not in state and name.startswith(tuple(may_be_missing))}
+    complete = {**optional, **state}
+    report = match_report(own, complete)
+    if report:
+        shown = report[:10] + ([f"and {len(report) - 10} more"] if len(report) > 10 else [])
+        raise InputError(
+            path,
+            "holds weights of another architecture: " + "; ".join(shown) + ".",
+            "Use the configuration that they were trained with, or convert published weights first "
+            "(python -m bundle convert).",
+        )
+    network.load_state_dict(complete)
+    return network
+
+
+def weights_hash(network: nn.Module) -> str:
+    """SHA-256 over a network's state, for provenance records."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,58 @@
+"""Refusing volumes that are not CT in Hounsfield units."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bundle.errors import InputError
+
+__all__ = ["check_finite", "check_hounsfield", "check_spatial"]
+
+_MOST_NEGATIVE_HU = -4096.0  # padding of some scanners, below which nothing is stored on purpose
+_MOST_POSITIVE_HU = 40000.0  # metal on extended scales
+
+
+def check_spatial(shape: tuple[int, ...], source: object) -> None:
+    """Refuses anything but a 3D volume.
+
+    Raises:
+        InputError: when there are not three axes of at least two voxels.
+    """
+    if len(shape) != 3 or min(shape) < 2:
+        raise InputError(
+            source, f"has shape {tuple(shape)}, so it is not a 3D volume.", "Give one volume with three axes, not a slice or a series."
+        )
+
+
+def check_finite(values: np.ndarray, source: object) -> None:
+    """Refuses NaN and infinite values.
+
+    Raises:
+        InputError: with their number.
+    """
+    bad = int(np.size(values) - np.isfinite(values).sum())
+    if bad:
+        raise InputError(source, f"has {bad} NaN or infinite values.", "Replace them (air is -1000 HU) and save it again.")
+
+
+def check_hounsfield(values: np.ndarray, source: object) -> None:
+    """Refuses intensities that cannot be Hounsfield units.
+
+    CT shows air far below zero and soft tissue about zero; volumes in [0, 1], in attenuation, in raw stored values
+    with an offset, or in other units do not.
+
+    Raises:
+        InputError: with the range that was found.
+    """
+    low, high = float(values.min()), float(values.max())
+    remedy = "Convert it to HU (air -1000, water 0), or set check_hu to false if it is."
+    if low < _MOST_NEGATIVE_HU and low > -32769.0 and high <= _MOST_POSITIVE_HU:
+        # Some scanners mark what lies outside their field of view with the smallest integers.
+        inside = values[values >= _MOST_NEGATIVE_HU]
+        low = float(inside.min()) if inside.size else low
+    if low < _MOST_NEGATIVE_HU or high > _MOST_POSITIVE_HU:
+        raise InputError(source, f"has values from {low:.6g} to {high:.6g}, which are not HU.", remedy)
+    if low > -200.0:
+        raise InputError(source, f"has values from {low:.6g} to {high:.6g}: no air, so these are not HU.", remedy)
+    if high < -200.0:
+        raise InputError(source, f"has values from {low:.6g} to {high:.6g}: nothing but air.", remedy)

@@ -1,0 +1,186 @@
+"""Reading CT volumes from NIfTI, MetaImage, NRRD and DICOM folders, and writing them as NIfTI."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from monai.data import ITKReader, MetaTensor, NibabelReader
+from monai.transforms import LoadImage
+
+from bundle.data.atomic import atomic_path
+from bundle.data.checks import check_finite, check_hounsfield, check_spatial
+from bundle.errors import InputError
+
+__all__ = ["LPS_TO_RAS", "case_name", "read_ct", "write_hu"]
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_NIFTI = (".nii", ".nii.gz")
+_ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
+_SPACING_KEYS = {"meta": ("elementspacing", "elementsize"), "nrrd": ("space directions", "spacings")}
+
+
+def case_name(path: str | os.PathLike) -> str:
+    """File name without its suffixes."""
+    name = Path(path).name
+    for suffix in (*_NIFTI, *_ITK, ".npz"):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def read_ct(path: str | os.PathLike, check_hu: bool = True) -> MetaTensor:
+    """Reads one CT volume.
+
+    Args:
+        path: .nii, .nii.gz, .mha, .mhd, .nrrd or .nhdr file, or a folder with one DICOM series.
+        check_hu: refuse intensities that cannot be HU.
+
+    Returns:
+        [1, i, j, k] float32 HU in the file's own axis order, with its affine in RAS millimetres.
+
+    Raises:
+        InputError: when the file is missing, empty, unreadable, not 3D, without valid spacing, not finite or not HU.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(path, "does not exist.", "Check the path.")
+    name = path.name.lower()
+    if path.is_dir():
+        _check_dicom_folder(path)
+        reader = _itk_reader(path)
+    elif path.stat().st_size == 0:
+        raise InputError(path, "is empty.", "Copy or download it again.")
+    elif name.endswith(_NIFTI):
+        _check_nifti_header(path)
+        reader = NibabelReader()
+    elif name.endswith(_ITK):
+        _check_text_header(path)
+        reader = _itk_reader(path)
+    else:
+        raise InputError(
+            path, "has an unknown suffix.", f"Give one of {', '.join((*_NIFTI, *_ITK))}, or a folder of DICOM slices."
+        )
+    try:
+        image = LoadImage(reader=reader, image_only=True, ensure_channel_first=False)(path)
+    except Exception as error:  # readers raise many kinds for damaged files
+        raise _unreadable(path, error) from error
+    check_spatial(tuple(image.shape), path)
+    values = image.numpy()
+    check_finite(values, path)
+    if check_hu:
+        check_hounsfield(values, path)
+    spacing = np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0)
+    if not np.isfinite(spacing).all() or (spacing <= 0).any():
+        raise InputError(path, f"has the spacing {spacing.tolist()} mm.", "Correct the spacing in its header.")
+    return image.unsqueeze(0)
+
+
+def write_hu(hu: np.ndarray, affine_ras: np.ndarray, path: str | os.PathLike) -> None:
+    """Writes a volume as int16 NIfTI, complete or not at all.
+
+    Args:
+        hu: [x, y, z] Hounsfield units.
+        affine_ras: [4, 4] map from voxel index to RAS millimetres.
+        path: .nii or .nii.gz file.
+
+    Raises:
+        InputError: when the suffix is another, or the folder is full or not writable.
+    """
+    if not str(path).lower().endswith(_NIFTI):
+        raise InputError(path, "is not a NIfTI name.", "Let the output end in .nii.gz.")
+    image = nib.Nifti1Image(np.clip(np.rint(hu), -32768, 32767).astype(np.int16), affine_ras)
+    image.set_qform(affine_ras, code=1)
+    image.set_sform(affine_ras, code=1)
+    image.header.set_xyzt_units("mm")
+    with atomic_path(path) as temporary:
+        nib.save(image, temporary)
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    reason = str(cause).strip().splitlines()
+    return InputError(
+        path, f"cannot be read ({reason[0] if reason else type(cause).__name__}).", "Check that it is a complete CT file."
+    )
+
+
+def _itk_reader(path: Path) -> ITKReader:
+    try:
+        import itk  # noqa: F401
+    except ImportError:
+        raise InputError(path, "needs the package itk to be read.", "Install it with: pip install itk-io") from None
+    return ITKReader()
+
+
+def _check_nifti_header(path: Path) -> None:
+    try:
+        header = nib.load(path).header
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    spacing = np.asarray(header["pixdim"][1:4], dtype=float)
+    if not np.isfinite(spacing).all() or (spacing <= 0).any():
+        raise InputError(path, f"has the spacing {spacing.tolist()} mm.", "Correct pixdim in its header.")
+    if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
+        raise InputError(
+            path, "states neither orientation nor position.", "Set its sform or qform, or convert it from DICOM again."
+        )
+
+
+def _check_text_header(path: Path) -> None:
+    kind = "nrrd" if path.suffix.lower() in (".nrrd", ".nhdr") else "meta"
+    with open(path, "rb") as file:
+        head = file.read(65536).split(b"\n\n")[0] if kind == "nrrd" else file.read(65536)
+    entries: dict[str, str] = {}
+    for line in head.decode("latin-1").splitlines():
+        separator = ":" if kind == "nrrd" else "="
+        key, found, value = line.partition(separator)
+        if found:
+            entries[key.strip().lower()] = value.lstrip("=").strip()
+        if key.strip().lower() == "elementdatafile":
+            break
+    given = [entries[key] for key in _SPACING_KEYS[kind] if key in entries]
+    if not given:
+        raise InputError(path, "states no voxel spacing.", f"Add {_SPACING_KEYS[kind][0]} to its header.")
+    if "(" not in given[0]:
+        numbers = [float(n) for n in given[0].split() if _is_number(n)]
+        if not numbers or not np.isfinite(numbers).all() or min(numbers) <= 0:
+            raise InputError(path, f"has the spacing {given[0]} mm.", "Correct it in its header.")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_dicom_folder(path: Path) -> None:
+    if not any(path.iterdir()):
+        raise InputError(path, "is an empty folder.", "Give a folder with one DICOM series.")
+    _itk_reader(path)
+    import itk
+
+    names = itk.GDCMSeriesFileNames.New()
+    names.SetUseSeriesDetails(True)
+    names.SetDirectory(str(path))
+    series = list(names.GetSeriesUIDs())
+    if not series:
+        raise InputError(path, "holds no DICOM series.", "Give a folder with the slices of one CT series.")
+    if len(series) > 1:
+        raise InputError(
+            path, f"holds {len(series)} DICOM series.", "Give each series a folder of its own, and name the one to use."
+        )
+    first = itk.GDCMImageIO.New()
+    first.SetFileName(str(names.GetFileNames(series[0])[0]))
+    try:
+        first.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    if not first.GetMetaDataDictionary().HasKey("0028|0030"):
+        raise InputError(path, "states no pixel spacing.", "Export the series again with PixelSpacing (0028,0030).")

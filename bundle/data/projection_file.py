@@ -1,0 +1,192 @@
+"""The projection file: projections, geometry and units in one .npz without pickles.
+
+Entries (docs/geometry.md has the table):
+
+- ``header``: a JSON text with format, version, quantity, hu_window, mu_water_per_mm and the geometry's sizes;
+- ``projections``: [view, v, u] float32;
+- ``source_mm``, ``detector_centre_mm``, ``u_axis``, ``v_axis``: [view, 3] float64, and ``angles_rad`` [view];
+- ``world_to_patient``: [4, 4] float64 rigid map from scan coordinates to the patient's (both LPS, mm);
+- ``checksum``: SHA-256 over all of the above.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bundle.data.atomic import atomic_path
+from bundle.data.checks import check_finite
+from bundle.errors import InputError
+from bundle.geometry import ConeBeamGeometry
+from bundle.physics.attenuation import (
+    MU_WATER_PER_MM,
+    attenuation_to_normalised,
+    check_log_transformed,
+    rewindow_normalised,
+)
+
+__all__ = ["ProjectionSet", "QUANTITIES", "read_projections", "write_projections"]
+
+FORMAT = "deepsparse-projections"
+VERSION = 1
+QUANTITIES = ("normalised", "attenuation")
+_ARRAYS = ("source_mm", "detector_centre_mm", "u_axis", "v_axis", "angles_rad")
+_SIZES = ("detector_shape", "pixel_mm", "volume_shape", "voxel_mm", "volume_centre_mm")
+
+
+@dataclass(frozen=True)
+class ProjectionSet:
+    """Projections with everything needed to use them.
+
+    Args:
+        projections: [view, v, u] float32 line integrals.
+        geometry: the scan.
+        quantity: "normalised" (unit integral in metres / 0.2) or "attenuation" (integral of mu dl).
+        hu_window: HU at 0 and 1, for normalised projections.
+        mu_water_per_mm: attenuation of water at the beam's effective energy, for attenuation.
+        world_to_patient: [4, 4] map from scan to patient coordinates (LPS mm).
+        provenance: what made them: plain values.
+    """
+
+    projections: np.ndarray
+    geometry: ConeBeamGeometry
+    quantity: str = "normalised"
+    hu_window: tuple[float, float] = (-1000.0, 1000.0)
+    mu_water_per_mm: float = MU_WATER_PER_MM
+    world_to_patient: np.ndarray = field(default_factory=lambda: np.eye(4))
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def check(self, source: object) -> None:
+        """Refuses contents that contradict each other.
+
+        Raises:
+            InputError: when count or size of the projections disagree with the geometry, the angles with the source
+                positions, values are not finite or not log-transformed, or the quantity is unknown.
+        """
+        expected = (self.geometry.num_views, *self.geometry.detector_shape)
+        if self.projections.shape != expected:
+            raise InputError(
+                source,
+                f"has projections of shape {self.projections.shape} where its geometry describes {expected} (view, v, u).",
+                "Make both describe the same views and pixels.",
+            )
+        if self.quantity not in QUANTITIES:
+            raise InputError(source, f"has the quantity {self.quantity!r}.", f"Use one of {QUANTITIES}.")
+        check_finite(self.projections, source)
+        check_log_transformed(self.projections, source)
+        angles = self.geometry.angles_rad
+        if not np.isnan(angles).any():
+            actual = np.arctan2(self.geometry.source_mm[:, 1], self.geometry.source_mm[:, 0])
+            difference = np.abs(np.angle(np.exp(1j * (actual - angles))))
+            if difference.max() > 0.1:
+                view = int(difference.argmax())
+                raise InputError(
+                    source,
+                    f"gives view {view} the angle {np.rad2deg(angles[view]):.1f} degrees, but its source stands at "
+                    f"{np.rad2deg(actual[view]):.1f}.",
+                    "Correct the angles, or their unit (radians), or the source positions.",
+                )
+
+    def normalised(self, hu_window: tuple[float, float]) -> np.ndarray:
+        """[view, v, u] normalised projections for the given HU window."""
+        if self.quantity == "attenuation":
+            return attenuation_to_normalised(self.projections, hu_window, self.mu_water_per_mm)
+        return rewindow_normalised(self.projections, self.hu_window, hu_window)
+
+
+def write_projections(data: ProjectionSet, path: str | os.PathLike) -> None:
+    """Writes a projection file, complete or not at all.
+
+    Raises:
+        InputError: when the contents contradict each other or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise InputError(path, "is not a projection file's name.", "Let it end in .npz.")
+    data.check(path)
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "quantity": data.quantity,
+        "hu_window": [float(v) for v in data.hu_window],
+        "mu_water_per_mm": float(data.mu_water_per_mm),
+        "provenance": data.provenance,
+        **{name: list(getattr(data.geometry, name)) for name in _SIZES},
+    }
+    arrays = {
+        "header": np.array(json.dumps(header)),
+        "projections": np.asarray(data.projections, dtype=np.float32),
+        "world_to_patient": np.asarray(data.world_to_patient, dtype=np.float64),
+        **{name: getattr(data.geometry, name) for name in _ARRAYS},
+    }
+    arrays["checksum"] = np.array(_checksum(arrays))
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def read_projections(path: str | os.PathLike) -> ProjectionSet:
+    """Reads and checks a projection file.
+
+    Raises:
+        InputError: when the file is missing, damaged, of another format, or contradicts itself.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "does not exist.", "Check the path.")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
+        raise InputError(
+            path, f"is not a readable projection file ({error}).", "Write it with python -m bundle simulate, or see docs/geometry.md."
+        ) from error
+    missing = [name for name in ("header", "projections", "world_to_patient", "checksum", *_ARRAYS) if name not in arrays]
+    if missing:
+        raise InputError(path, f"lacks {', '.join(missing)}.", "See docs/geometry.md for the format.")
+    try:
+        header = json.loads(str(arrays["header"]))
+        if header.get("format") != FORMAT or header.get("version") != VERSION:
+            raise InputError(
+                path,
+                f"is of format {header.get('format')!r}, version {header.get('version')!r}.",
+                f"Expected {FORMAT!r}, version {VERSION}.",
+            )
+        sizes = {name: header[name] for name in _SIZES}
+        settings = {name: header[name] for name in ("quantity", "mu_water_per_mm", "provenance")}
+        hu_window = tuple(float(v) for v in header["hu_window"])
+    except (json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(path, f"has a damaged header ({error}).", "See docs/geometry.md for the format.") from error
+    if str(arrays["checksum"]) != _checksum(arrays):
+        raise InputError(path, "does not match its checksum.", "It was damaged or edited: get another copy.")
+    if len(arrays["projections"]) != len(arrays["source_mm"]):
+        raise InputError(
+            path,
+            f"has {len(arrays['projections'])} projections and {len(arrays['source_mm'])} source positions.",
+            "Make both describe the same views.",
+        )
+    data = ProjectionSet(
+        projections=arrays["projections"].astype(np.float32),
+        geometry=ConeBeamGeometry(**{name: arrays[name] for name in _ARRAYS}, **sizes),
+        hu_window=hu_window,  # type: ignore[arg-type]
+        world_to_patient=arrays["world_to_patient"],
+        **settings,
+    )
+    data.check(path)
+    return data
+
+
+def _checksum(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        if name != "checksum":
+            value = arrays[name]
+            digest.update(f"{name}{value.dtype.str}{value.shape}".encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()

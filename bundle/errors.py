@@ -1,0 +1,60 @@
+"""The one exception that tells a user what is wrong with an input and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+
+__all__ = ["InputError", "find_input_error", "install_command_line_hook"]
+
+
+class InputError(ValueError):
+    """Input that cannot be used: a file, a configuration value or an argument.
+
+    The message names the file or key first, then the problem, then the remedy.
+
+    Args:
+        source: file, configuration key or argument at fault.
+        problem: what is wrong with it.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, source: object, problem: str, remedy: str) -> None:
+        super().__init__(f"{source}: {problem} {remedy}")
+        self.source = str(source)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __reduce__(self):  # keeps the three parts when a data-loading worker sends the exception home
+        return type(self), (self.source, self.problem, self.remedy)
+
+
+def find_input_error(error: BaseException | None) -> InputError | None:
+    """Returns the :class:`InputError` in a chain of exceptions, if there is one.
+
+    MONAI wraps what transforms and configured components raise, so the message that matters is often the cause of
+    the exception that surfaces.
+    """
+    while error is not None:
+        if isinstance(error, InputError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def install_command_line_hook() -> None:
+    """Makes a command-line run that ends in an :class:`InputError` print its message alone.
+
+    Set the environment variable ``DEEPSPARSE_TRACEBACK=1`` to see the whole traceback.
+    """
+    previous = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        found = find_input_error(error)
+        if found is None or os.environ.get("DEEPSPARSE_TRACEBACK"):
+            previous(kind, error, trace)
+        else:
+            print(f"error: {found}", file=sys.stderr)
+
+    sys.excepthook = hook

@@ -1,0 +1,314 @@
+"""DiCE: the reconstruction network of DeepSparse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Optional
+
+import torch
+from torch import nn
+
+from bundle.errors import InputError
+from bundle.networks.embedding import CrossScaleEmbedding
+from bundle.networks.encoder import ProjectionEncoder
+from bundle.networks.feature_sampling import (
+    detector_coordinates,
+    grid_points,
+    max_over_views,
+    sample_maps,
+    sample_volume,
+)
+from bundle.networks.point_decoder import PointDecoder
+from bundle.presets import ScanPreset
+
+__all__ = ["DiCE", "Embedding"]
+
+_GRIDS = ("voxel_centre", "corner")
+_SAMPLINGS = ("pixel_centre", "corner_aligned")
+
+
+class Embedding(NamedTuple):
+    """What the 3D part makes of the back-projected features; lists hold one entry per scale, coarsest first.
+
+    Args:
+        volume: [B, C, r, r, r] decoded features.
+        latents: [B, C_k, r, r, r] features before quantisation.
+        codes: their codes.
+        indices: [B, r, r, r] code indices.
+        denoised: [B, C_k, r, r, r] sparse-view features after the denoising layers; empty without a dense branch.
+        dense: the dense-view features that they should equal; empty without a dense branch.
+    """
+
+    volume: torch.Tensor
+    latents: list[torch.Tensor]
+    codes: list[torch.Tensor]
+    indices: list[torch.Tensor]
+    denoised: list[torch.Tensor]
+    dense: list[torch.Tensor]
+
+
+class DiCE(nn.Module):
+    """Dual-Dimensional Cross-Scale Embedding (DeepSparse, section 3.2).
+
+    A 2D encoder shared by the views, back-projection of each scale to a low-resolution grid, a 3D decoder over the
+    quantised scales, and a decoder for single points that reads both. The default call takes one tensor of
+    projections and gives the volume of the default scan.
+
+    Args:
+        scan: default scan: geometry of a call that gives angles only, and the volume's shape.
+        encoder_channels: channels of the 2D scales, full resolution first.
+        encoder_blocks: residual blocks per level of the encoder.
+        decoder_channels: channels of the 3D decoder.
+        decoder_blocks: residual blocks per scale of the 3D decoder.
+        point_channels: hidden channels of the point decoder.
+        low_resolution: voxels r per side of the 3D features.
+        denoise_blocks: residual blocks of the denoising layers; 2 for view adjustment, else 0.
+        quantizer: arguments of FeatureQuantizer (codes, decay, epsilon, data_start, restart_below).
+        head: "linear", or "norm_act" (BN and LeakyReLU on the output, as published weights need).
+        low_resolution_grid: "voxel_centre", or "corner" (low-resolution points at i / r, read back at i / (r - 1), as
+            published weights need).
+        output_grid: "voxel_centre", or "corner" (voxel i of n at i / (n - 1), as published weights need).
+        projection_sampling: "pixel_centre", or "corner_aligned" (every scale addressed by its corner pixels' centres,
+            as published weights need).
+        points_per_chunk: points decoded at once by the default call.
+    """
+
+    def __init__(
+        self,
+        scan: ScanPreset,
+        encoder_channels: Sequence[int] = (16, 32, 64, 128),
+        encoder_blocks: int = 1,
+        decoder_channels: int = 128,
+        decoder_blocks: int = 2,
+        point_channels: Sequence[int] = (184, 128, 64, 16),
+        low_resolution: int = 32,
+        denoise_blocks: int = 0,
+        quantizer: dict[str, Any] | None = None,
+        head: str = "linear",
+        low_resolution_grid: str = "voxel_centre",
+        output_grid: str = "voxel_centre",
+        projection_sampling: str = "pixel_centre",
+        points_per_chunk: int = 50_000,
+    ) -> None:
+        super().__init__()
+        self.low_resolution = low_resolution
+        self.points_per_chunk = points_per_chunk
+        self.corner_low_resolution = _GRIDS.index(low_resolution_grid) == 1
+        self.corner_output = _GRIDS.index(output_grid) == 1
+        self.corner_aligned = _SAMPLINGS.index(projection_sampling) == 1
+        self.encoder = ProjectionEncoder(encoder_channels, encoder_blocks)
+        self.embedding = CrossScaleEmbedding(
+            encoder_channels[::-1], decoder_channels, decoder_blocks, denoise_blocks, quantizer
+        )
+        self.point_decoder = PointDecoder(sum(encoder_channels) + decoder_channels, point_channels, head)
+        self._frozen: list[str] = []
+
+        self.volume_shape: list[int] = [int(n) for n in scan.volume_shape]
+        self.row_direction: str = scan.row_direction
+        self._register_scan(scan)
+        conventions = [
+            self.corner_low_resolution,
+            self.corner_output,
+            self.corner_aligned,
+            scan.row_direction == "-z",
+        ]
+        # Saved with the weights, and compared on loading: weights are only valid with the conventions they learnt.
+        self.register_buffer("conventions", torch.tensor(conventions, dtype=torch.uint8))
+
+    def _register_scan(self, scan: ScanPreset) -> None:
+        """Keeps the default scan in buffers; it belongs to the configuration, so state dicts do not hold it."""
+        geometry = scan.geometry([0.0])
+        half_detector_mm = [n * d / 2 for n, d in zip(geometry.detector_shape, geometry.pixel_mm)]
+        row_sign = 1.0 if scan.row_direction == "+z" else -1.0
+        distances = [scan.sod_mm, scan.sdd_mm, scan.arc_rad, row_sign]
+        self.register_buffer("scan_orbit", torch.tensor(distances), persistent=False)
+        self.register_buffer("scan_half_detector_mm", torch.tensor(half_detector_mm), persistent=False)
+        self.register_buffer("scan_volume_mm", torch.tensor(geometry.volume_size_mm), persistent=False)
+
+    def circular_matrices(self, angles_rad: torch.Tensor) -> torch.Tensor:
+        """The default scan's projection matrices; equal to ConeBeamGeometry.unit_matrices up to scale.
+
+        Args:
+            angles_rad: [B, views] gantry angles.
+
+        Returns:
+            [B, views, 3, 4].
+        """
+        sod, sdd, row_sign = self.scan_orbit[0], self.scan_orbit[1], self.scan_orbit[3]
+        half_v, half_u = self.scan_half_detector_mm[0], self.scan_half_detector_mm[1]
+        x, y, z = self.scan_volume_mm[0], self.scan_volume_mm[1], self.scan_volume_mm[2]
+        cos, sin = torch.cos(angles_rad), torch.sin(angles_rad)
+        zero = torch.zeros_like(cos)
+        v = torch.stack([zero, zero, zero + row_sign * sdd * z / half_v], dim=-1)
+        u = torch.stack([-sin * x, cos * y, zero], dim=-1) * (sdd / half_u)
+        w = torch.stack([-cos * x, -sin * y, zero], dim=-1)
+        linear = torch.stack([v, u, w], dim=-2)
+        constant = -0.5 * linear.sum(dim=-1)  # the unit cube's centre is the isocentre
+        constant = constant + torch.stack([zero, zero, zero + sod], dim=-1)
+        return torch.cat([linear, constant.unsqueeze(-1)], dim=-1)
+
+    def forward(self, projections: torch.Tensor, angles_rad: Optional[torch.Tensor] = None) -> torch.Tensor:
+        """Reconstructs the default scan's volume.
+
+        Args:
+            projections: [B, views, V, U] normalised projections.
+            angles_rad: [B, views] or [views] gantry angles; equally spaced over the default arc if None.
+
+        Returns:
+            [B, 1, X, Y, Z] volume, 0 and 1 at the ends of the HU window.
+        """
+        batch, views = projections.shape[0], projections.shape[1]
+        if angles_rad is None:
+            angles_rad = torch.arange(views, device=projections.device) * (self.scan_orbit[2] / views)
+        if angles_rad.dim() == 1:
+            angles_rad = angles_rad.unsqueeze(0).expand(batch, views)
+        matrices = self.circular_matrices(angles_rad.to(self.scan_orbit.dtype))
+        features = self.encode(projections)
+        volume = self.embed(features, matrices, None).volume
+        total = self.volume_shape[0] * self.volume_shape[1] * self.volume_shape[2]
+        parts: list[torch.Tensor] = []
+        for start in range(0, total, self.points_per_chunk):
+            points = self.output_points(self.volume_shape, start, min(start + self.points_per_chunk, total), volume)
+            parts.append(self.decode(features, volume, matrices, points.expand(batch, -1, -1), None))
+        return torch.cat(parts, dim=2).reshape(
+            batch, 1, self.volume_shape[0], self.volume_shape[1], self.volume_shape[2]
+        )
+
+    def output_points(self, shape: list[int], start: int, stop: int, like: torch.Tensor) -> torch.Tensor:
+        """[1, stop - start, 3] unit-cube points of the voxels start to stop of an output of the given shape."""
+        return grid_points(shape, start, stop, self.corner_output, True, like.float()).unsqueeze(0)
+
+    def encode(self, projections: torch.Tensor) -> list[torch.Tensor]:
+        """Encodes every view.
+
+        Args:
+            projections: [B, views, V, U].
+
+        Returns:
+            [B, views, C_k, V / 2^k, U / 2^k] per scale, full resolution first.
+        """
+        batch, views = projections.shape[0], projections.shape[1]
+        maps = self.encoder(projections.flatten(0, 1).unsqueeze(1))
+        return [m.reshape(batch, views, m.shape[1], m.shape[2], m.shape[3]) for m in maps]
+
+    def back_project(
+        self, features: list[torch.Tensor], matrices: torch.Tensor, view_mask: Optional[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """Largest feature over the views at every low-resolution voxel (equation 1).
+
+        Args:
+            features: from :meth:`encode`.
+            matrices: [B, views, 3, 4].
+            view_mask: [B, views], true for the views to use; None for all.
+
+        Returns:
+            [B, C_k, r, r, r] per scale, coarsest first.
+        """
+        r = self.low_resolution
+        points = grid_points([r, r, r], 0, r * r * r, self.corner_low_resolution, False, matrices)
+        coordinates = detector_coordinates(matrices, points.unsqueeze(0).expand(matrices.shape[0], -1, -1))
+        volumes: list[torch.Tensor] = []
+        for k in range(len(features) - 1, -1, -1):
+            samples = max_over_views(sample_maps(features[k], coordinates, self.corner_aligned), view_mask)
+            volumes.append(samples.reshape(samples.shape[0], samples.shape[1], r, r, r))
+        return volumes
+
+    def embed(
+        self, features: list[torch.Tensor], matrices: torch.Tensor, sparse_mask: Optional[torch.Tensor]
+    ) -> Embedding:
+        """Makes the 3D features.
+
+        Without denoising layers they come from all views. With them, from the sparse views; if the mask leaves
+        views over, those views' dense features are computed as well, as the denoising layers' goal.
+
+        Args:
+            features: from :meth:`encode`.
+            matrices: [B, views, 3, 4].
+            sparse_mask: [B, views], true for the sparse views; None if all are.
+
+        Returns:
+            The embedding.
+        """
+        denoises = self.embedding.denoises
+        scales = self.back_project(features, matrices, sparse_mask if denoises else None)
+        quantized, latents, codes, indices = self.embedding.quantize(scales)
+        denoised: list[torch.Tensor] = []
+        dense: list[torch.Tensor] = []
+        if denoises:
+            quantized = self.embedding.denoise(quantized)
+            if sparse_mask is not None:
+                denoised = quantized
+                with torch.no_grad():
+                    everything = self.back_project(features, matrices, None)
+                    dense, _, _, indices = self.embedding.quantize(everything)
+        volume = self.embedding.decode(quantized)
+        return Embedding(volume, latents, codes, indices, denoised, dense)
+
+    def decode(
+        self,
+        features: list[torch.Tensor],
+        volume: torch.Tensor,
+        matrices: torch.Tensor,
+        points: torch.Tensor,
+        sparse_mask: Optional[torch.Tensor],
+    ) -> torch.Tensor:
+        """Predicts single points (equations 5 to 7).
+
+        Args:
+            features: from :meth:`encode`.
+            volume: [B, C, r, r, r] from :meth:`embed`.
+            matrices: [B, views, 3, 4].
+            points: [B, points, 3] in the unit cube.
+            sparse_mask: [B, views], true for the views to read; None for all.
+
+        Returns:
+            [B, 1, points].
+        """
+        coordinates = detector_coordinates(matrices, points)
+        parts: list[torch.Tensor] = []
+        for scale in features:
+            parts.append(max_over_views(sample_maps(scale, coordinates, self.corner_aligned), sparse_mask))
+        parts.append(sample_volume(volume, points, self.corner_low_resolution))
+        return self.point_decoder(torch.cat(parts, dim=1))
+
+    @torch.jit.unused
+    def freeze(self, parts: Iterable[str]) -> None:
+        """Takes modules out of training, batch statistics and codebooks included, until the end of this object.
+
+        Args:
+            parts: module names, as in ``named_modules``, such as "encoder" or "embedding.quantizers".
+
+        Raises:
+            InputError: when there is no such module.
+        """
+        for name in parts:
+            try:
+                module = self.get_submodule(name)
+            except AttributeError:
+                raise InputError(f"freeze {name!r}", "names no part of the network.", "See DiCE.named_modules().") from None
+            self._frozen.append(name)
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    @torch.jit.unused
+    def train(self, mode: bool = True) -> DiCE:
+        """Sets the mode; frozen parts stay in eval mode."""
+        super().train(mode)
+        for name in self._frozen:
+            self.get_submodule(name).eval()
+        return self
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        key = f"{prefix}conventions"
+        found = state_dict.get(key)
+        if found is not None and found.shape == self.conventions.shape:
+            names = ("low_resolution_grid", "output_grid", "projection_sampling", "row_direction")
+            own = self.conventions.to(found.device)
+            wrong = [name for name, a, b in zip(names, found.tolist(), own.tolist()) if a != b]
+            if wrong:
+                raise InputError(
+                    "network_def",
+                    f"differs from these weights in {', '.join(wrong)}.",
+                    "Append the configuration saved beside the weights, or set these options as they were in training.",
+                )
+        super()._load_from_state_dict(state_dict, prefix, *args)

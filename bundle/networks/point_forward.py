@@ -1,0 +1,51 @@
+"""DiCE as training sees it: projections and points in, everything that the losses need out."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from bundle.networks.dice import DiCE
+
+__all__ = ["PointForward"]
+
+
+class PointForward(nn.Module):
+    """Calls DiCE's parts in one forward pass, so that distributed wrappers and torch.compile see a single call.
+
+    Args:
+        network: the network; its own state dict is the one to save.
+    """
+
+    def __init__(self, network: DiCE) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self,
+        projections: torch.Tensor,
+        matrices: torch.Tensor,
+        points: torch.Tensor,
+        sparse_mask: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor | list[torch.Tensor]]:
+        """Predicts points.
+
+        Args:
+            projections: [B, views, V, U], the sparse views first.
+            matrices: [B, views, 3, 4].
+            points: [B, points, 3] in the unit cube.
+            sparse_mask: [B, views], true for the sparse views; None if all are.
+
+        Returns:
+            "points" [B, 1, points], and per scale "latents", "codes", "denoised" and "dense" (see Embedding).
+        """
+        features = self.network.encode(projections)
+        embedding = self.network.embed(features, matrices, sparse_mask)
+        predicted = self.network.decode(features, embedding.volume, matrices, points, sparse_mask)
+        return {
+            "points": predicted,
+            "latents": embedding.latents,
+            "codes": embedding.codes,
+            "denoised": embedding.denoised,
+            "dense": embedding.dense,
+        }

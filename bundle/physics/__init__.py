@@ -1,0 +1,1 @@
+"""Units of X-ray measurement and noise."""

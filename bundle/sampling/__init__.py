@@ -1,0 +1,1 @@
+"""Choosing the views and the points that a training item uses."""
