@@ -34,10 +34,14 @@ def read_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
         content = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
-            path, "is not a checkpoint of plain tensors.", "It is damaged or would run code when loaded: get another copy."
+            path,
+            "is not a checkpoint of plain tensors.",
+            "It is damaged or would run code when loaded: get another copy.",
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
-        raise InputError(path, f"cannot be read ({error}).", "It is damaged or incomplete: get another copy.") from error
+        raise InputError(
+            path, f"cannot be read ({error}).", "It is damaged or incomplete: get another copy."
+        ) from error
     if not isinstance(content, Mapping):
         raise InputError(path, f"holds a {type(content).__name__}.", "Give a state dict.")
     return dict(content)

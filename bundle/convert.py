@@ -38,7 +38,10 @@ _RULES: list[tuple[str, str]] = [
     (r"encoder\.encoder\.stem\.conv\.([01])\.(.+)", r"encoder.stem.{0}.\2"),
     (r"encoder\.encoder\.layers\.(\d+)\.0\.layer\.([01])\.(.+)", r"encoder.levels.\1.0.{1}.\3"),
     (r"encoder\.encoder\.layers\.(\d+)\.1\.pre_conv\.([01])\.(.+)", r"encoder.levels.\1.1.pre_conv.{1}.\3"),
-    (r"encoder\.encoder\.layers\.(\d+)\.1\.layers\.(\d+)\.conv\.([01])\.(.+)", r"encoder.levels.\1.1.layers.\2.conv.{2}.\4"),
+    (
+        r"encoder\.encoder\.layers\.(\d+)\.1\.layers\.(\d+)\.conv\.([01])\.(.+)",
+        r"encoder.levels.\1.1.layers.\2.conv.{2}.\4",
+    ),
     (r"cb\.(\d+)\.pre_quant\.(.+)", r"embedding.quantizers.\1.pre.\2"),
     (r"cb\.(\d+)\.post_quant\.(.+)", r"embedding.quantizers.\1.post.\2"),
     (r"cb\.(\d+)\.codebook\.embedding\.weight", r"embedding.quantizers.\1.codebook.embedding.weight"),
@@ -57,13 +60,12 @@ def rename_published(name: str) -> str | None:
         match = re.fullmatch(pattern, name)
         if match:
             # {i} stands for group i + 1, a number within a conv + BN pair.
-            filled = re.sub(r"\{(\d)\}", lambda m: _BLOCK[match.group(int(m.group(1)) + 1)], template)
-            return match.expand(filled)
+            return match.expand(template).format(*(_BLOCK.get(group) for group in match.groups()))
     return None
 
 
 def network_options(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """Reads DiCE's widths and depths off a converted state dict.
+    """Reads the network's widths and depths off a converted state dict, by their names in the configurations.
 
     Raises:
         InputError: when entries that fix the architecture are missing.
@@ -87,7 +89,7 @@ def network_options(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
             "decoder_blocks": count(r"embedding\.decoders\.0\.layers\.(\d+)\."),
             "point_channels": [state[f"point_decoder.layers.{i}.0.weight"].shape[0] for i in range(layers - 1)],
             "denoise_blocks": count(r"embedding\.denoisers\.0\.layers\.(\d+)\."),
-            "quantizer": {"codes": state["embedding.quantizers.0.codebook.embedding.weight"].shape[0]},
+            "codes": state["embedding.quantizers.0.codebook.embedding.weight"].shape[0],
         }
     except KeyError as error:
         raise InputError("state dict", f"lacks {error.args[0]}.", "Give a published DeepSparse state dict.") from error
@@ -105,7 +107,7 @@ def convert_state(
         low_resolution: voxels per side of the 3D features; the weights do not tell.
 
     Returns:
-        The network, and the options of DiCE that differ from its defaults or follow from the weights.
+        The network, and its options by their names in the configurations.
 
     Raises:
         InputError: when an entry is unknown, missing or misshapen; all are listed.
@@ -120,7 +122,9 @@ def convert_state(
         )
     state = {new: published[name] for name, new in renamed.items() if new is not None}
     options = {**network_options(state), **PUBLISHED_OPTIONS, "low_resolution": low_resolution}
-    network = DiCE(scan=replace(scan, row_direction="-z"), **options)
+    arguments = {name: value for name, value in options.items() if name != "codes"}
+    arguments["quantizer"] = {"codes": options["codes"]}
+    network = DiCE(scan=replace(scan, row_direction="-z"), **arguments)
     own = network.state_dict()
     for name in own:  # entries that the release has no counterpart of
         if name == "conventions":
@@ -161,10 +165,8 @@ def convert(
     scan = load_preset(preset)
     published = read_checkpoint(source)
     network, options = convert_state(published, source, scan, low_resolution)
-    settings: dict[str, Any] = {"preset": preset, "row_direction": "-z"}
-    settings.update({f"network_def#{name}": value for name, value in options.items()})
+    settings = {"preset": preset, "row_direction": "-z", **options}
     with atomic_path(overlay) as temporary:
         temporary.write_text(json.dumps(settings, indent=4) + "\n", encoding="utf-8")
     save_checkpoint(network.state_dict(), output)
     return overlay
-

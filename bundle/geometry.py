@@ -16,7 +16,7 @@ import numpy as np
 
 from bundle.errors import InputError
 
-__all__ = ["ConeBeamGeometry", "circular", "ROW_DIRECTIONS"]
+__all__ = ["ROW_DIRECTIONS", "ConeBeamGeometry", "circular"]
 
 ROW_DIRECTIONS = ("+z", "-z")
 _PER_VIEW_VECTORS = ("source_mm", "detector_centre_mm", "u_axis", "v_axis")
@@ -192,7 +192,7 @@ class ConeBeamGeometry:
         return replace(self, volume_shape=shape, voxel_mm=voxel_mm)
 
     def row_direction(self) -> str:
-        """"+z" where the row index grows towards the head, "-z" where it grows towards the feet.
+        """Direction of growing row indices: "+z" towards the head, "-z" towards the feet.
 
         Raises:
             InputError: when views disagree or the rows run along another axis.
@@ -319,6 +319,8 @@ def _sizes(name: str, values: Any, count: int, kind: type) -> tuple:
     whole = all(n == int(n) for n in numbers if np.isfinite(n))
     if len(numbers) != count or not all(np.isfinite(n) and n > 0 for n in numbers) or (kind is int and not whole):
         raise InputError(
-            f"geometry.{name}", f"is {list(values)}.", f"Give {count} positive {'integers' if kind is int else 'numbers'}."
+            f"geometry.{name}",
+            f"is {list(values)}.",
+            f"Give {count} positive {'integers' if kind is int else 'numbers'}.",
         )
     return tuple(kind(n) for n in numbers)

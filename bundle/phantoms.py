@@ -38,10 +38,10 @@ def asymmetric_phantom(size_mm: Sequence[float]) -> list[Ellipsoid]:
     half = np.array(size_mm) / 2
     return [
         Ellipsoid((0, 0, 0), 0.62 * half, 0.4),
-        Ellipsoid((0.36 * half[0], 0, 0), 0.16 * half, 0.5),
-        Ellipsoid((0, 0.30 * half[1], 0), 0.12 * half, -0.3),
-        Ellipsoid((0, 0, 0.38 * half[2]), 0.10 * half, 0.3),
-        Ellipsoid((-0.2 * half[0], -0.25 * half[1], -0.3 * half[2]), 0.08 * half, 0.55),
+        Ellipsoid((0.34 * half[0], 0, 0), 0.24 * half, 0.5),
+        Ellipsoid((0, 0.36 * half[1], 0), 0.2 * half, -0.35),
+        Ellipsoid((0, 0, 0.40 * half[2]), 0.17 * half, 0.3),
+        Ellipsoid((-0.2 * half[0], -0.25 * half[1], -0.3 * half[2]), 0.13 * half, 0.55),
     ]
 
 

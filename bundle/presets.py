@@ -13,7 +13,7 @@ import numpy as np
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry, circular
 
-__all__ = ["ScanPreset", "load_preset", "preset_names", "PRESETS_DIR"]
+__all__ = ["PRESETS_DIR", "ScanPreset", "load_preset", "preset_names"]
 
 PRESETS_DIR = Path(__file__).resolve().parent.parent / "configs" / "presets"
 
@@ -115,6 +115,7 @@ def load_preset(
     name: str,
     detector_shape: Sequence[int] | None = None,
     volume_shape: Sequence[int] | None = None,
+    row_direction: str | None = None,
     folder: str | Path = PRESETS_DIR,
 ) -> ScanPreset:
     """Reads a preset by name.
@@ -123,6 +124,7 @@ def load_preset(
         name: file name in the folder, without its suffix.
         detector_shape: (rows, columns) to sample the same detector area with; the preset's own if None.
         volume_shape: voxels (x, y, z) to sample the same field of view with; the preset's own if None.
+        row_direction: "+z" or "-z", how detector rows run; the preset's own if None.
         folder: folder of the presets.
 
     Returns:
@@ -134,7 +136,9 @@ def load_preset(
     path = Path(folder) / f"{name}.json"
     if not path.is_file():
         raise InputError(
-            f"preset {name!r}", f"is not in {folder}.", f"Use one of {', '.join(preset_names(folder))}, or add {path.name}."
+            f"preset {name!r}",
+            f"is not in {folder}.",
+            f"Use one of {', '.join(preset_names(folder))}, or add {path.name}.",
         )
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -148,4 +152,6 @@ def load_preset(
         preset = ScanPreset(name=name, **record)
     except TypeError as error:
         raise InputError(path, f"is incomplete ({error}).", f"Its entries are {sorted(known)}.") from error
+    if row_direction is not None:
+        preset = replace(preset, row_direction=row_direction)
     return preset.resized(detector_shape, volume_shape)

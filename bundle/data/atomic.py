@@ -57,7 +57,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
             raise InputError(path, "could not be written: the disk is full.", "Free some space and repeat.") from error
         if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             raise InputError(
-                path, f"could not be written ({error.strerror}).", "Choose another output folder, or change its permissions."
+                path,
+                f"could not be written ({error.strerror}).",
+                "Choose another output folder, or change its permissions.",
             ) from error
         raise
     finally:

@@ -20,7 +20,9 @@ def check_spatial(shape: tuple[int, ...], source: object) -> None:
     """
     if len(shape) != 3 or min(shape) < 2:
         raise InputError(
-            source, f"has shape {tuple(shape)}, so it is not a 3D volume.", "Give one volume with three axes, not a slice or a series."
+            source,
+            f"has shape {tuple(shape)}, so it is not a 3D volume.",
+            "Give one volume with three axes, not a slice or a series.",
         )
 
 
@@ -32,7 +34,9 @@ def check_finite(values: np.ndarray, source: object) -> None:
     """
     bad = int(np.size(values) - np.isfinite(values).sum())
     if bad:
-        raise InputError(source, f"has {bad} NaN or infinite values.", "Replace them (air is -1000 HU) and save it again.")
+        raise InputError(
+            source, f"has {bad} NaN or infinite values.", "Replace them (air is -1000 HU) and save it again."
+        )
 
 
 def check_hounsfield(values: np.ndarray, source: object) -> None:

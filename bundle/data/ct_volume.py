@@ -105,7 +105,9 @@ def _unreadable(path: Path, error: Exception) -> InputError:
         cause = cause.__cause__
     reason = str(cause).strip().splitlines()
     return InputError(
-        path, f"cannot be read ({reason[0] if reason else type(cause).__name__}).", "Check that it is a complete CT file."
+        path,
+        f"cannot be read ({reason[0] if reason else type(cause).__name__}).",
+        "Check that it is a complete CT file.",
     )
 
 

@@ -32,7 +32,7 @@ from bundle.physics.attenuation import (
     rewindow_normalised,
 )
 
-__all__ = ["ProjectionSet", "QUANTITIES", "read_projections", "write_projections"]
+__all__ = ["QUANTITIES", "ProjectionSet", "read_projections", "write_projections"]
 
 FORMAT = "deepsparse-projections"
 VERSION = 1
@@ -74,7 +74,7 @@ class ProjectionSet:
         if self.projections.shape != expected:
             raise InputError(
                 source,
-                f"has projections of shape {self.projections.shape} where its geometry describes {expected} (view, v, u).",
+                f"has projections of shape {self.projections.shape} where its geometry says {expected} (view, v, u).",
                 "Make both describe the same views and pixels.",
             )
         if self.quantity not in QUANTITIES:
@@ -145,9 +145,13 @@ def read_projections(path: str | os.PathLike) -> ProjectionSet:
             arrays = {name: file[name] for name in file.files}
     except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
         raise InputError(
-            path, f"is not a readable projection file ({error}).", "Write it with python -m bundle simulate, or see docs/geometry.md."
+            path,
+            f"is not a readable projection file ({error}).",
+            "Write it with python -m bundle simulate, or see docs/geometry.md.",
         ) from error
-    missing = [name for name in ("header", "projections", "world_to_patient", "checksum", *_ARRAYS) if name not in arrays]
+    missing = [
+        name for name in ("header", "projections", "world_to_patient", "checksum", *_ARRAYS) if name not in arrays
+    ]
     if missing:
         raise InputError(path, f"lacks {', '.join(missing)}.", "See docs/geometry.md for the format.")
     try:

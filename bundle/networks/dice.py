@@ -13,6 +13,7 @@ from bundle.networks.embedding import CrossScaleEmbedding
 from bundle.networks.encoder import ProjectionEncoder
 from bundle.networks.feature_sampling import (
     detector_coordinates,
+    first_views,
     grid_points,
     max_over_views,
     sample_maps,
@@ -199,12 +200,14 @@ class DiCE(nn.Module):
         Args:
             features: from :meth:`encode`.
             matrices: [B, views, 3, 4].
-            view_mask: [B, views], true for the views to use; None for all.
+            view_mask: [B, m], true for the views to use among the first m; None for all.
 
         Returns:
             [B, C_k, r, r, r] per scale, coarsest first.
         """
         r = self.low_resolution
+        if view_mask is not None:
+            features, matrices = first_views(features, matrices, view_mask.shape[1])
         points = grid_points([r, r, r], 0, r * r * r, self.corner_low_resolution, False, matrices)
         coordinates = detector_coordinates(matrices, points.unsqueeze(0).expand(matrices.shape[0], -1, -1))
         volumes: list[torch.Tensor] = []
@@ -218,13 +221,13 @@ class DiCE(nn.Module):
     ) -> Embedding:
         """Makes the 3D features.
 
-        Without denoising layers they come from all views. With them, from the sparse views; if the mask leaves
-        views over, those views' dense features are computed as well, as the denoising layers' goal.
+        Without denoising layers they come from all views. With them, from the sparse views; if there are others, the
+        dense features of all views are computed as well, as the denoising layers' goal.
 
         Args:
             features: from :meth:`encode`.
             matrices: [B, views, 3, 4].
-            sparse_mask: [B, views], true for the sparse views; None if all are.
+            sparse_mask: [B, m], true for the sparse views among the first m; None if all views are sparse.
 
         Returns:
             The embedding.
@@ -259,11 +262,13 @@ class DiCE(nn.Module):
             volume: [B, C, r, r, r] from :meth:`embed`.
             matrices: [B, views, 3, 4].
             points: [B, points, 3] in the unit cube.
-            sparse_mask: [B, views], true for the views to read; None for all.
+            sparse_mask: [B, m], true for the views to read among the first m; None for all.
 
         Returns:
             [B, 1, points].
         """
+        if sparse_mask is not None:
+            features, matrices = first_views(features, matrices, sparse_mask.shape[1])
         coordinates = detector_coordinates(matrices, points)
         parts: list[torch.Tensor] = []
         for scale in features:
@@ -285,10 +290,11 @@ class DiCE(nn.Module):
             try:
                 module = self.get_submodule(name)
             except AttributeError:
-                raise InputError(f"freeze {name!r}", "names no part of the network.", "See DiCE.named_modules().") from None
+                raise InputError(
+                    f"freeze {name!r}", "names no part of the network.", "See DiCE.named_modules()."
+                ) from None
             self._frozen.append(name)
-            module.requires_grad_(False)
-        self.train(self.training)
+            module.requires_grad_(False).eval()
 
     @torch.jit.unused
     def train(self, mode: bool = True) -> DiCE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -31,7 +32,7 @@ class ProjectionEncoder(nn.Module):
                 convolution(2, before, before, kernel_size=2, strides=2),
                 ResidualStack(2, before, after, blocks),
             )
-            for before, after in zip(channels[:-1], channels[1:])
+            for before, after in pairwise(channels)
         )
 
     def forward(self, projections: torch.Tensor) -> list[torch.Tensor]:

@@ -7,10 +7,12 @@ from typing import Optional
 import torch
 import torch.nn.functional as F
 
-__all__ = ["detector_coordinates", "grid_points", "max_over_views", "sample_maps", "sample_volume"]
+__all__ = ["detector_coordinates", "first_views", "grid_points", "max_over_views", "sample_maps", "sample_volume"]
 
 
-def grid_points(shape: list[int], start: int, stop: int, corner: bool, closed: bool, like: torch.Tensor) -> torch.Tensor:
+def grid_points(
+    shape: list[int], start: int, stop: int, corner: bool, closed: bool, like: torch.Tensor
+) -> torch.Tensor:
     """Points of a regular grid over the unit cube, by flat voxel index.
 
     Args:
@@ -53,6 +55,13 @@ def detector_coordinates(matrices: torch.Tensor, points: torch.Tensor) -> torch.
     p = points.unsqueeze(1).unsqueeze(1)  # [B, 1, 1, points, 3]
     h = m[..., 0] * p[..., 0] + m[..., 1] * p[..., 1] + m[..., 2] * p[..., 2] + m[..., 3]
     return torch.stack([h[:, :, 0] / h[:, :, 2], h[:, :, 1] / h[:, :, 2]], dim=-1)
+
+
+def first_views(
+    features: list[torch.Tensor], matrices: torch.Tensor, count: int
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """The first views' share of feature maps [B, views, C, rows, columns] and matrices [B, views, 3, 4]."""
+    return [f[:, :count] for f in features], matrices[:, :count]
 
 
 def sample_maps(features: torch.Tensor, coordinates: torch.Tensor, corner_aligned: bool) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -15,11 +17,13 @@ class PointForward(nn.Module):
 
     Args:
         network: the network; its own state dict is the one to save.
+        freeze: parts of it to take out of training, see DiCE.freeze.
     """
 
-    def __init__(self, network: DiCE) -> None:
+    def __init__(self, network: DiCE, freeze: Sequence[str] = ()) -> None:
         super().__init__()
         self.network = network
+        network.freeze(freeze)
 
     def forward(
         self,
@@ -34,7 +38,7 @@ class PointForward(nn.Module):
             projections: [B, views, V, U], the sparse views first.
             matrices: [B, views, 3, 4].
             points: [B, points, 3] in the unit cube.
-            sparse_mask: [B, views], true for the sparse views; None if all are.
+            sparse_mask: [B, m], true for the sparse views among the first m; None if all are.
 
         Returns:
             "points" [B, 1, points], and per scale "latents", "codes", "denoised" and "dense" (see Embedding).

@@ -125,7 +125,9 @@ def check_log_transformed(projections: np.ndarray, source: object) -> None:
     remedy = "Convert intensities with p = -ln(I / I0) first."
     if float(np.max(projections)) > 50.0:
         raise InputError(
-            source, f"has values up to {float(np.max(projections)):.4g}, so these are counts, not line integrals.", remedy
+            source,
+            f"has values up to {float(np.max(projections)):.4g}, so these are counts, not line integrals.",
+            remedy,
         )
     columns = projections.shape[-1]
     if columns < 8 or float(projections.min()) < 0.0 or float(projections.max()) > 1.1:

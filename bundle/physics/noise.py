@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
-__all__ = ["add_noise"]
+from bundle.errors import InputError
+
+__all__ = ["DetectorNoise"]
 
 
-def add_noise(
-    attenuation: torch.Tensor,
-    photons: float = 1e5,
-    electronic_sigma: float = 10.0,
-    generator: torch.Generator | None = None,
-) -> torch.Tensor:
-    """Adds Poisson and Gaussian noise to line integrals.
+@dataclass(frozen=True)
+class DetectorNoise:
+    """Poisson and Gaussian noise on measured intensities.
 
     Counts are Poisson distributed about I0 exp(-p), electronic noise is added, and the logarithm is taken again with
     counts clamped at one.
 
     Args:
-        attenuation: p = integral of mu dl, any shape; the physical one, not the normalised projection.
         photons: incident photons I0 per detector pixel.
         electronic_sigma: standard deviation of the electronic noise in counts.
-        generator: source of randomness, on the tensor's device.
-
-    Returns:
-        Noisy p, of the same shape and type.
     """
-    expected = photons * torch.exp(-attenuation.float())
-    counts = torch.poisson(expected, generator=generator)
-    electronic = torch.randn(counts.shape, generator=generator, device=counts.device, dtype=counts.dtype)
-    counts = (counts + electronic_sigma * electronic).clamp(min=1.0)
-    return -torch.log(counts / photons).to(attenuation.dtype)
+
+    photons: float = 1e5
+    electronic_sigma: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.photons <= 0 or self.electronic_sigma < 0:
+            raise InputError(
+                "noise",
+                f"has {self.photons} photons and an electronic sigma of {self.electronic_sigma}.",
+                "Give a positive photon count and a sigma of at least zero.",
+            )
+
+    def __call__(self, attenuation: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Adds noise.
+
+        Args:
+            attenuation: p = integral of mu dl, any shape; the physical one, not the normalised projection.
+            generator: source of randomness on the tensor's device; the global one if None.
+
+        Returns:
+            Noisy p, of the same shape and type.
+        """
+        counts = torch.poisson(self.photons * torch.exp(-attenuation.float()), generator=generator)
+        electronic = torch.randn(counts.shape, generator=generator, device=counts.device, dtype=counts.dtype)
+        counts = (counts + self.electronic_sigma * electronic).clamp(min=1.0)
+        return -torch.log(counts / self.photons).to(attenuation.dtype)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-__all__ = ["RayGroup", "group_rays", "gather", "scatter"]
+__all__ = ["RayGroup", "gather", "group_rays", "scatter"]
 
 # For each main axis: the two axes that remain within its slices, in volume order.
 _SLICE_AXES = ((1, 2), (0, 2), (0, 1))

@@ -31,7 +31,7 @@ class ConeBeamProjector(nn.Module):
         smeared = projector.adjoint(projections)  # [B, views, V, U] -> [B, 1, X, Y, Z]
     """
 
-    def __init__(self, geometry: ConeBeamGeometry, max_memory_mb: float = 256.0) -> None:
+    def __init__(self, geometry: ConeBeamGeometry, max_memory_mb: float = 64.0) -> None:
         super().__init__()
         self.geometry = geometry
         self.max_memory_bytes = max_memory_mb * 2**20

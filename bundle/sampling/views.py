@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bundle.errors import InputError
+from bundle.optional import require
 
 __all__ = ["ViewSet", "angular_distance", "hybrid_views", "matched_views", "uniform_views"]
 
@@ -40,7 +41,9 @@ def uniform_views(count: int, candidates: int, offset: float = 0.0) -> np.ndarra
     """
     if not 1 <= count <= candidates:
         raise InputError(
-            "number of views", f"is {count} where {candidates} candidate views exist.", "Ask for fewer, but at least one."
+            "number of views",
+            f"is {count} where {candidates} candidate views exist.",
+            "Ask for fewer, but at least one.",
         )
     spacing = candidates / count
     return np.minimum((spacing * (np.arange(count) + offset)).astype(np.int64), candidates - 1)
@@ -63,9 +66,8 @@ def matched_views(sparse_rad: np.ndarray, dense_rad: np.ndarray, full_turn: bool
     Returns:
         [m] indices of the assigned dense views.
     """
-    from scipy.optimize import linear_sum_assignment
-
-    return linear_sum_assignment(angular_distance(sparse_rad, dense_rad, full_turn))[1]
+    optimize = require("scipy.optimize", "scipy", "sampling auxiliary views")
+    return optimize.linear_sum_assignment(angular_distance(sparse_rad, dense_rad, full_turn))[1]
 
 
 def hybrid_views(

@@ -1,0 +1,50 @@
+# Every target works on a machine with Python 3.11 or 3.12 and nothing else; see CONTRIBUTING.md.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+	&& echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help .venv demo test lint format clean
+
+help:
+	@echo "make .venv   create .venv with the pinned dependencies"
+	@echo "make demo    train every stage briefly on the sample, reconstruct, and write runs/demo"
+	@echo "make test    lint, and run the tests"
+	@echo "make lint    check the code's style"
+	@echo "make format  mend the code's style"
+	@echo "make clean   remove what the other targets made"
+
+.venv: .venv/.demo
+
+.venv/.python:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or 3.12 with venv. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	touch $@
+
+# torch comes first and pinned: an open range can bring gigabytes of CUDA packages to a machine without a GPU.
+.venv/.demo: .venv/.python pyproject.toml constraints.txt
+	$(PIP) torch
+	$(PIP) --editable '.[demo]'
+	touch $@
+
+.venv/.test: .venv/.demo
+	$(PIP) --editable '.[test]'
+	touch $@
+
+demo: .venv/.demo
+	$(BIN)/python scripts/demo.py
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: .venv/.test lint
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf .venv runs

@@ -1,0 +1,115 @@
+"""Dictionary transform that makes network input of whatever is to be reconstructed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Transform
+
+from bundle.data.ct_volume import LPS_TO_RAS
+from bundle.data.load_projections import network_input
+from bundle.data.projection_file import ProjectionSet, read_projections
+from bundle.physics.noise import DetectorNoise
+from bundle.presets import ScanPreset
+from bundle.sampling.views import uniform_views
+from bundle.simulation import simulate_projections
+
+__all__ = ["LoadReconstructionInputd", "project_ct", "unit_to_patient"]
+
+
+def project_ct(
+    volume: MetaTensor,
+    scan: ScanPreset,
+    num_views: int,
+    noise: DetectorNoise | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+) -> ProjectionSet:
+    """Simulates a sparse scan of a CT volume, the isocentre at the volume's centre.
+
+    Args:
+        volume: [1, X, Y, Z] in [0, 1] on the scan's grid, in LPS order, with its affine.
+        scan: the scan.
+        num_views: number of equally spaced views.
+        noise: detector noise; none if None.
+        seed: seed of the noise.
+        device: device to simulate on.
+
+    Returns:
+        The projections, with the way back to the patient's coordinates.
+    """
+    views = uniform_views(num_views, scan.candidate_views)
+    geometry = scan.geometry(scan.candidate_angles_rad[views])
+    values = volume.as_tensor().to(device=device, dtype=torch.float32)[None]
+    generator = torch.Generator(device).manual_seed(seed)
+    projections = simulate_projections(values, geometry, scan.hu_window, noise, generator)[0]
+    patient_affine_lps = LPS_TO_RAS @ np.asarray(volume.affine, dtype=np.float64)
+    return ProjectionSet(
+        projections.cpu().numpy(),
+        geometry,
+        hu_window=tuple(scan.hu_window),
+        world_to_patient=patient_affine_lps @ np.linalg.inv(geometry.volume_affine),
+        provenance={"simulated_from": str(volume.meta.get("filename_or_obj", "")), "preset": scan.name},
+    )
+
+
+def unit_to_patient(data: ProjectionSet) -> np.ndarray:
+    """[4, 4] map from the unit cube over the scan's volume to patient coordinates (RAS mm)."""
+    geometry = data.geometry
+    to_world = np.diag([*geometry.volume_size_mm, 1.0])
+    to_world[:3, 3] = np.array(geometry.volume_centre_mm) - np.array(geometry.volume_size_mm) / 2
+    return LPS_TO_RAS @ data.world_to_patient @ to_world
+
+
+class LoadReconstructionInputd(Transform):
+    """Reads projections, or a CT to simulate them from.
+
+    Turns the item's "source" (a .npz projection file, or a CT volume in any readable format) into "image"
+    [views, V, U], "matrices" [views, 3, 4] and "unit_to_patient" [4, 4].
+
+    Args:
+        scan: the network's scan.
+        ct_transforms: transforms that bring a CT's "image" from a path to the scan's grid and to [0, 1].
+        num_views: views to use: of a CT, to simulate; of a projection file, equally spaced ones out of all, or all
+            if None.
+        noise: detector noise of the simulation.
+    """
+
+    def __init__(
+        self,
+        scan: ScanPreset,
+        ct_transforms: Callable[[dict], dict],
+        num_views: int | None = None,
+        noise: DetectorNoise | None = None,
+    ) -> None:
+        self.scan = scan
+        self.ct_transforms = ct_transforms
+        self.num_views = num_views
+        self.noise = noise
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Transforms one item."""
+        d = dict(data)
+        source = os.fspath(d["source"])
+        if source.endswith(".npz"):
+            loaded = read_projections(source)
+            if self.num_views is not None:
+                loaded = _select(loaded, uniform_views(self.num_views, loaded.geometry.num_views))
+        else:
+            volume = self.ct_transforms({"image": source})["image"]
+            loaded = project_ct(volume, self.scan, self.num_views or 6, self.noise)
+        inputs = network_input(loaded, self.scan)
+        d["image"] = inputs["projections"]
+        d["matrices"] = inputs["matrices"]
+        d["unit_to_patient"] = torch.as_tensor(unit_to_patient(loaded))
+        return d
+
+
+def _select(data: ProjectionSet, views: Sequence[int] | np.ndarray) -> ProjectionSet:
+    return replace(data, projections=data.projections[views], geometry=data.geometry.select(views))

@@ -1,0 +1,42 @@
+"""Dictionary transform that draws training points."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.transforms import Randomizable, Transform
+
+from bundle.sampling.points import draw_voxels, voxel_positions
+
+__all__ = ["SamplePointsd"]
+
+
+class SamplePointsd(Randomizable, Transform):
+    """Adds "points" [points, 3] in the unit cube and their "values" [1, points], drawn from a volume's voxels.
+
+    Args:
+        count: points per item.
+        key: entry with the volume [1, X, Y, Z].
+        corner: place voxels as published weights learnt it (see DiCE's output_grid).
+        hold_out_every: never draw every n-th diagonal plane of voxels, to test on; None draws from all.
+    """
+
+    def __init__(
+        self, count: int = 10_000, key: str = "image", corner: bool = False, hold_out_every: int | None = None
+    ) -> None:
+        self.count = count
+        self.key = key
+        self.corner = corner
+        self.hold_out_every = hold_out_every
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Transforms one item."""
+        d = dict(data)
+        volume = torch.as_tensor(d[self.key])[0]
+        index = draw_voxels(self.count, volume.shape, self.R, self.hold_out_every)
+        d["points"] = torch.as_tensor(voxel_positions(index, volume.shape, self.corner))
+        x, y, z = torch.as_tensor(index).unbind(dim=1)
+        d["values"] = volume[x, y, z].float()[None]
+        return d

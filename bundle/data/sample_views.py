@@ -1,0 +1,59 @@
+"""Dictionary transform that chooses an item's views."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import Randomizable, Transform
+from monai.utils import ensure_tuple
+
+from bundle.presets import ScanPreset
+from bundle.sampling.views import hybrid_views
+
+__all__ = ["SampleViewsd"]
+
+
+class SampleViewsd(Randomizable, Transform):
+    """Draws sparse and auxiliary views (see :func:`bundle.sampling.views.hybrid_views`).
+
+    Candidates are the item's own stored views ("angles_rad", "matrices", "projections") or, without those, the
+    scan's. The item then holds the chosen views' "angles_rad" [views], "matrices" [views, 3, 4], "sparse_mask"
+    [views], "views" [views] (candidate indices) and, if stored, "projections" [views, V, U].
+
+    Args:
+        scan: the scan.
+        num_sparse: number of sparse views, or several of which each item draws one; an item's own "num_sparse"
+            takes precedence.
+        num_total: number of all views; None for the sparse ones alone.
+        random: draw counts and offsets at random; otherwise take the first count and offsets of zero.
+    """
+
+    def __init__(
+        self, scan: ScanPreset, num_sparse: int | Sequence[int], num_total: int | None = None, random: bool = True
+    ) -> None:
+        self.scan = scan
+        self.num_sparse = [int(n) for n in ensure_tuple(num_sparse)]
+        self.num_total = num_total
+        self.random = random
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Transforms one item."""
+        d = dict(data)
+        counts = [int(d["num_sparse"])] if "num_sparse" in d else self.num_sparse
+        count = counts[self.R.randint(len(counts))] if self.random else counts[0]
+        stored = "angles_rad" in d
+        angles = np.asarray(d["angles_rad"], dtype=np.float64) if stored else self.scan.candidate_angles_rad
+        chosen = hybrid_views(count, self.num_total, angles, self.scan.is_full_turn, self.R if self.random else None)
+        d["views"] = torch.as_tensor(chosen.views)
+        d["sparse_mask"] = torch.as_tensor(chosen.sparse_mask)
+        if stored:
+            for key in {"angles_rad", "matrices", "projections"} & set(d):
+                d[key] = d[key][d["views"]]
+        else:
+            geometry = self.scan.geometry(angles[chosen.views])
+            d["angles_rad"] = torch.as_tensor(np.array(geometry.angles_rad), dtype=torch.float32)
+            d["matrices"] = torch.as_tensor(geometry.unit_matrices(), dtype=torch.float32)
+        return d

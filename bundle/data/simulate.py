@@ -1,0 +1,54 @@
+"""Dictionary transform that simulates all candidate projections of a volume, to be cached."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.transforms import Transform
+
+from bundle.data.load_projections import network_input
+from bundle.data.projection_file import ProjectionSet
+from bundle.physics.noise import DetectorNoise
+from bundle.presets import ScanPreset
+from bundle.simulation import simulate_projections
+
+__all__ = ["SimulateProjectionsd"]
+
+
+class SimulateProjectionsd(Transform):
+    """Adds "projections", "matrices" and "angles_rad" of every candidate view.
+
+    Args:
+        scan: the scan.
+        key: entry with the volume [1, X, Y, Z] in [0, 1].
+        noise: detector noise, drawn with the seed.
+        seed: seed of the noise, so that every epoch and worker sees the same projections.
+        device: device to simulate on.
+    """
+
+    def __init__(
+        self,
+        scan: ScanPreset,
+        key: str = "image",
+        noise: DetectorNoise | None = None,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.scan = scan
+        self.key = key
+        self.noise = noise
+        self.seed = seed
+        self.device = torch.device(device)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Transforms one item."""
+        d = dict(data)
+        geometry = self.scan.geometry(self.scan.candidate_angles_rad)
+        volume = torch.as_tensor(d[self.key], dtype=torch.float32, device=self.device)[None]
+        generator = torch.Generator(self.device).manual_seed(self.seed)
+        projections = simulate_projections(volume, geometry, self.scan.hu_window, self.noise, generator)
+        stored = ProjectionSet(projections[0].cpu().numpy(), geometry, hu_window=tuple(self.scan.hu_window))
+        d.update(network_input(stored, self.scan))
+        return d

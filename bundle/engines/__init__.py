@@ -1,0 +1,18 @@
+"""Trainers of the stages, and what feeds them."""
+
+from bundle.engines.prepare_batch import PreparePoints, PrepareVolume
+from bundle.engines.trainers import (
+    DatasetAdaptationTrainer,
+    HyViPTrainer,
+    SparseViewTrainer,
+    ViewAdjustmentTrainer,
+)
+
+__all__ = [
+    "DatasetAdaptationTrainer",
+    "HyViPTrainer",
+    "PreparePoints",
+    "PrepareVolume",
+    "SparseViewTrainer",
+    "ViewAdjustmentTrainer",
+]

@@ -1,0 +1,121 @@
+"""Ignite trainers, one for each stage of DeepSparse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ignite.engine import Engine
+from monai.engines import IterationEvents, SupervisedTrainer
+from monai.utils import CommonKeys
+
+from bundle.errors import InputError
+from bundle.losses import StageLoss
+from bundle.networks import DiCE, PointForward
+
+__all__ = ["DatasetAdaptationTrainer", "HyViPTrainer", "SparseViewTrainer", "ViewAdjustmentTrainer"]
+
+FROZEN_IN_VIEW_ADJUSTMENT = ("encoder", "embedding.quantizers")
+
+
+class SparseViewTrainer(SupervisedTrainer):
+    """Trains DiCE at points; by itself, from scratch on sparse views alone.
+
+    To what SupervisedTrainer does it adds gradient clipping, the loss's terms in the output ("terms") for logging,
+    and the refusal of a loss that is not finite, before it reaches the weights.
+
+    Args:
+        network: PointForward, bare or in a distributed wrapper.
+        loss_function: the stage's loss.
+        max_gradient_norm: clip the gradient to this norm; None never clips.
+        kwargs: further arguments of SupervisedTrainer.
+
+    Raises:
+        InputError: when the network or the loss does not suit the stage, or amp is asked for without CUDA.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        loss_function: StageLoss,
+        max_gradient_norm: float | None = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(network=network, loss_function=loss_function, decollate=False, **kwargs)
+        if self.amp and self.state.device.type != "cuda":
+            raise InputError("amp", f"is on for the device {self.state.device}.", "Set amp to false, or use CUDA.")
+        self.max_gradient_norm = max_gradient_norm
+        self.check_stage(self.dice, loss_function)
+        self.add_event_handler(IterationEvents.LOSS_COMPLETED, self._check_loss)
+        self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip_gradient)
+
+    @property
+    def dice(self) -> DiCE:
+        """The network under its wrappers."""
+        module = self.network
+        while not isinstance(module, DiCE):
+            module = module.network if isinstance(module, PointForward) else module.module
+        return module
+
+    def check_stage(self, network: DiCE, loss: StageLoss) -> None:
+        """Refuses a network or loss of another stage."""
+        _expect("network_def#denoise_blocks", network.embedding.denoises, False)
+        _expect("loss#denoising_weight > 0", loss.denoising_weight > 0, False)
+
+    def _check_loss(self, engine: Engine) -> None:
+        loss = engine.state.output[CommonKeys.LOSS]
+        engine.state.output["terms"] = dict(self.loss_function.terms)
+        if not torch.isfinite(loss):
+            image = engine.state.batch.get(CommonKeys.IMAGE)
+            names = image.meta.get("filename_or_obj", "unknown") if hasattr(image, "meta") else "unknown"
+            terms = ", ".join(f"{name} {float(value):.4g}" for name, value in self.loss_function.terms.items())
+            raise InputError(
+                f"case {names}",
+                f"gave a loss of {float(loss):.4g} ({terms}) in epoch {engine.state.epoch}.",
+                "Check its volume and projections; if they are sound, lower the learning rate.",
+            )
+
+    def _clip_gradient(self, engine: Engine) -> None:
+        if self.max_gradient_norm is not None:
+            if self.scaler is not None:
+                self.scaler.unscale_(self.optimizer)
+            trained = [p for p in self.network.parameters() if p.grad is not None]
+            torch.nn.utils.clip_grad_norm_(trained, self.max_gradient_norm)
+
+
+class HyViPTrainer(SparseViewTrainer):
+    """Hybrid view sampling pretraining: 2D features from few views, 3D features from all; everything is trained."""
+
+    def check_stage(self, network: DiCE, loss: StageLoss) -> None:
+        """Wants the quantisation loss and no denoising."""
+        super().check_stage(network, loss)
+        _expect("loss#quantisation_weight > 0", loss.quantisation_weight > 0, True)
+
+
+class DatasetAdaptationTrainer(HyViPTrainer):
+    """Step 1 of finetuning: as in pretraining, with the target's data and number of sparse views."""
+
+
+class ViewAdjustmentTrainer(SparseViewTrainer):
+    """Step 2 of finetuning: 3D features from the sparse views are denoised towards the dense views'.
+
+    The 2D encoder and the codebooks with their convolutions are frozen, batch statistics included.
+    """
+
+    def check_stage(self, network: DiCE, loss: StageLoss) -> None:
+        """Wants denoising layers, their loss, and the frozen parts."""
+        _expect("network_def#denoise_blocks", network.embedding.denoises, True)
+        _expect("loss#denoising_weight > 0", loss.denoising_weight > 0, True)
+        for name in FROZEN_IN_VIEW_ADJUSTMENT:
+            part = network.get_submodule(name)
+            frozen = not part.training and not any(p.requires_grad for p in part.parameters())
+            _expect(f"network#freeze of {name}", frozen, True)
+
+
+def _expect(key: str, found: bool, wanted: bool) -> None:
+    if found != wanted:
+        raise InputError(
+            key,
+            f"is {'set' if found else 'not set'}, but this stage needs the opposite.",
+            "Use the configuration of the stage.",
+        )

@@ -1,0 +1,19 @@
+"""Ignite handlers: checkpoints, seeding and results."""
+
+from bundle.handlers.checkpoint_loader import CheckpointLoader
+from bundle.handlers.checkpoint_saver import CheckpointSaver
+from bundle.handlers.epoch_seeder import EpochSeeder
+from bundle.handlers.metrics_table import MetricsTable
+from bundle.handlers.reconstruction_saver import ReconstructionSaver
+from bundle.handlers.resume import ResumeTraining
+from bundle.handlers.training_progress import TrainingProgress
+
+__all__ = [
+    "CheckpointLoader",
+    "CheckpointSaver",
+    "EpochSeeder",
+    "MetricsTable",
+    "ReconstructionSaver",
+    "ResumeTraining",
+    "TrainingProgress",
+]

@@ -1,0 +1,73 @@
+"""Checkpoints that survive a kill at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import monai.handlers
+from ignite.engine import Engine
+from ignite.handlers import DiskSaver
+
+from bundle.data.atomic import atomic_path
+
+__all__ = ["CheckpointSaver"]
+
+
+class _AtomicDiskSaver(DiskSaver):
+    """Writes to a temporary name and renames; with a fixed file name, replaces the file without a gap."""
+
+    def __init__(self, dirname: str, filename: str | None = None) -> None:
+        super().__init__(dirname=dirname, require_empty=False)
+        self.filename = filename
+
+    def __call__(self, checkpoint: Mapping, filename: str, metadata: Mapping | None = None) -> None:
+        super().__call__(checkpoint, self.filename or filename, metadata)
+
+    def _save_func(self, checkpoint: Mapping, path: Path, func: Callable) -> None:
+        with atomic_path(path) as temporary:
+            func(checkpoint, temporary, **self.kwargs)
+
+    def remove(self, filename: str) -> None:
+        if self.filename is None:
+            (self.dirname / filename).unlink(missing_ok=True)
+
+
+class CheckpointSaver(monai.handlers.CheckpointSaver):
+    """MONAI's CheckpointSaver with atomic writes, and with a state of its own to resume from.
+
+    MONAI writes checkpoints in place, so that a kill while writing leaves half a file under the final name.
+
+    Args:
+        save_dir: folder of the checkpoints.
+        save_dict: what to save, by name.
+        with_trainer: save the engine that it is attached to as "trainer", too.
+        kwargs: further arguments of monai.handlers.CheckpointSaver.
+    """
+
+    def __init__(self, save_dir: str, save_dict: dict, with_trainer: bool = False, **kwargs: Any) -> None:
+        super().__init__(save_dir, dict(save_dict), **kwargs)
+        self.with_trainer = with_trainer
+        for checkpoint in (self._final_checkpoint, self._key_metric_checkpoint, self._interval_checkpoint):
+            if checkpoint is not None:
+                fixed = getattr(checkpoint.save_handler, "filename", None)
+                checkpoint.save_handler = _AtomicDiskSaver(self.save_dir, fixed)
+
+    def attach(self, engine: Engine) -> None:
+        """Saves at the events that the arguments ask for."""
+        super().attach(engine)
+        if self.with_trainer:
+            self.save_dict["trainer"] = engine
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best metric so far, so that a resumed run does not replace a better model."""
+        if self._key_metric_checkpoint is None:
+            return {}
+        saved = self._key_metric_checkpoint.state_dict()["_saved"]
+        return {"_saved": [(float(priority), str(name)) for priority, name in saved]}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Takes up the best metric of an earlier run."""
+        if state_dict:
+            super().load_state_dict(state_dict)

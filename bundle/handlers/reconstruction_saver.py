@@ -1,0 +1,79 @@
+"""Reconstructions as NIfTI files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.utils import CommonKeys
+
+from bundle.data.atomic import check_output
+from bundle.data.ct_volume import case_name, write_hu
+from bundle.physics.attenuation import unit_to_hu
+from bundle.presets import ScanPreset
+
+__all__ = ["ReconstructionSaver", "grid_affine"]
+
+
+def grid_affine(unit_to_patient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """[4, 4] affine of a grid of voxel centres over the unit cube, in patient coordinates."""
+    size = np.array(shape, dtype=np.float64)
+    to_unit = np.diag([*(1.0 / size), 1.0])
+    to_unit[:3, 3] = 0.5 / size
+    return unit_to_patient @ to_unit
+
+
+class ReconstructionSaver:
+    """Writes every reconstruction in HU, in patient coordinates.
+
+    Args:
+        scan: the scan, for its HU window.
+        output: the one file to write, or None to write to output_dir.
+        output_dir: folder for <case>_<n>views.nii.gz, and <case>_truth.nii.gz where the truth is known.
+        overwrite: replace existing files.
+    """
+
+    def __init__(
+        self,
+        scan: ScanPreset,
+        output: str | os.PathLike | None = None,
+        output_dir: str | os.PathLike | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        if (output is None) == (output_dir is None):
+            raise ValueError("give either output or output_dir.")
+        self.scan = scan
+        self.output = None if output is None else Path(output)
+        self.output_dir = None if output_dir is None else Path(output_dir)
+        self.overwrite = overwrite
+        self._truths: set[str] = set()
+
+    def attach(self, engine: Engine) -> None:
+        """Checks a single output before any work; saves after every iteration."""
+        if self.output is not None:
+            check_output(self.output, self.overwrite)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Saves the iteration's reconstructions."""
+        for item, output in zip(engine.state.batch, engine.state.output):
+            prediction = output[CommonKeys.PRED][0]
+            if self.output is not None:
+                affine = grid_affine(np.asarray(item["unit_to_patient"].cpu()), tuple(prediction.shape))
+                self._write(prediction, affine, self.output)
+                engine.logger.info("Wrote %s", self.output)
+                continue
+            image = item[CommonKeys.IMAGE]
+            case, affine = case_name(image.meta["filename_or_obj"]), np.asarray(image.affine.cpu())
+            views = int(item["sparse_mask"].sum())
+            self._write(prediction, affine, self.output_dir / case / f"{case}_{views}views.nii.gz")
+            if case not in self._truths:
+                self._write(output[CommonKeys.LABEL][0], affine, self.output_dir / case / f"{case}_truth.nii.gz")
+                self._truths.add(case)
+
+    def _write(self, volume: torch.Tensor, affine: np.ndarray, path: Path) -> None:
+        check_output(path, self.overwrite)
+        write_hu(unit_to_hu(volume.float().cpu().numpy(), self.scan.hu_window), affine, path)

@@ -1,0 +1,83 @@
+"""Pictures of reconstructions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bundle.data.atomic import atomic_path
+from bundle.metrics import psnr, ssim_3d
+from bundle.optional import require
+
+__all__ = ["comparison_figure"]
+
+_PLANES = {
+    # name: (axis that the plane cuts, what the figure's rows and columns are)
+    "axial": 2,
+    "coronal": 1,
+    "sagittal": 0,
+}
+
+
+def plane(volume: np.ndarray, name: str, voxel_mm: Sequence[float]) -> tuple[np.ndarray, float]:
+    """The middle slice of a volume as radiologists look at it, and its row-to-column pixel ratio.
+
+    Args:
+        volume: [x, y, z] in LPS order.
+        name: "axial" (seen from the feet, front at the top), "coronal" (seen from the front, head at the top) or
+            "sagittal" (seen from the patient's left, head at the top, front at the left).
+        voxel_mm: voxel size (x, y, z).
+    """
+    axis = _PLANES[name]
+    image = np.take(volume, volume.shape[axis] // 2, axis=axis).T  # rows are now the later axis
+    across, down = [voxel_mm[a] for a in range(3) if a != axis]
+    if name != "axial":
+        image = image[::-1]  # z grows upwards
+    return image, down / across
+
+
+def comparison_figure(
+    truth: np.ndarray,
+    reconstructions: Mapping[str, np.ndarray],
+    voxel_mm: Sequence[float],
+    path: str | os.PathLike,
+    data_range: float = 1.0,
+    title: str = "",
+) -> None:
+    """Draws truth, reconstructions and differences in three planes into one PNG.
+
+    Args:
+        truth: [x, y, z] volume in LPS order, 0 to data_range.
+        reconstructions: volumes of the same shape by label.
+        voxel_mm: voxel size (x, y, z).
+        path: PNG file.
+        data_range: range of the volumes, for the grey scale and the figures in the titles.
+        title: heading.
+    """
+    canvas = require("matplotlib.backends.backend_agg", "matplotlib", "drawing")
+    figures = require("matplotlib.figure", "matplotlib", "drawing")
+    columns = 1 + 2 * len(reconstructions)
+    figure = figures.Figure(figsize=(2.6 * columns, 8.6), facecolor="black", layout="constrained")
+    canvas.FigureCanvasAgg(figure)
+    axes = figure.subplots(3, columns, squeeze=False)
+    for row, name in enumerate(_PLANES):
+        panels: list[tuple[np.ndarray, str, str, float, float]] = [(truth, "ground truth", "gray", 0.0, data_range)]
+        for label, volume in reconstructions.items():
+            scores = f"{psnr(volume, truth, data_range):.2f} dB, SSIM {ssim_3d(volume, truth, data_range):.3f}"
+            panels.append((volume, f"{label}\n{scores}", "gray", 0.0, data_range))
+            panels.append((volume - truth, "difference", "seismic", -0.5 * data_range, 0.5 * data_range))
+        for axis, (volume, caption, colours, low, high) in zip(axes[row], panels):
+            image, ratio = plane(volume, name, voxel_mm)
+            axis.imshow(image, cmap=colours, vmin=low, vmax=high, aspect=ratio, interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if row == 0:
+                axis.set_title(caption, color="white", fontsize=9)
+        axes[row][0].set_ylabel(name, color="white", fontsize=10)
+    if title:
+        figure.suptitle(title, color="white", fontsize=11)
+    with atomic_path(Path(path)) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")

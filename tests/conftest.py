@@ -1,0 +1,84 @@
+"""Fixtures shared by all tests: a small anisotropic scan, an asymmetric CT, and the bundle's folders."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "tests" / "data"
+sys.path.insert(0, str(ROOT))
+
+from bundle.phantoms import asymmetric_phantom, voxelise  # noqa: E402
+from bundle.presets import ScanPreset  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    """Every test starts from the same random state."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture
+def scan() -> ScanPreset:
+    """A small scan in which every size differs from every other."""
+    return ScanPreset(
+        name="small",
+        sod_mm=500.0,
+        sdd_mm=800.0,
+        detector_shape=(24, 32),
+        pixel_mm=(14.0, 12.0),
+        volume_shape=(20, 18, 16),
+        voxel_mm=(8.0, 9.0, 10.0),
+        hu_window=(-1000.0, 1000.0),
+        candidate_views=40,
+    )
+
+
+@pytest.fixture
+def phantom(scan: ScanPreset) -> np.ndarray:
+    """[x, y, z] asymmetric phantom in [0, 1] on the small scan's grid."""
+    volume = voxelise(asymmetric_phantom(scan.geometry([0.0]).volume_size_mm), scan.geometry([0.0]))
+    return volume.clip(0, 1)
+
+
+@pytest.fixture
+def ct_file(tmp_path: Path, scan: ScanPreset, phantom: np.ndarray) -> Path:
+    """The phantom as a CT on disk, stored in RAS order with an off-centre origin."""
+    path = tmp_path / "case.nii.gz"
+    write_nifti(path, phantom, scan.voxel_mm, "RAS")
+    return path
+
+
+def write_nifti(path: Path, unit_lps: np.ndarray, voxel_mm, axcodes: str) -> np.ndarray:
+    """Writes a unit volume in LPS order as HU in another axis order; returns its LPS-order RAS affine."""
+    affine = np.diag([-voxel_mm[0], -voxel_mm[1], voxel_mm[2], 1.0])
+    affine[:3, 3] = (70.0, 65.0, -230.0)
+    image = nib.Nifti1Image((unit_lps * 2000 - 1000).astype(np.int16), affine)
+    start = nib.orientations.axcodes2ornt("LPS")
+    transform = nib.orientations.ornt_transform(start, nib.orientations.axcodes2ornt(axcodes))
+    oriented = image.as_reoriented(transform)
+    oriented.set_sform(oriented.affine, code=1)
+    oriented.set_qform(oriented.affine, code=1)
+    nib.save(oriented, path)
+    return affine
+
+
+@pytest.fixture
+def in_root(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Runs the test in the bundle's root, as users do."""
+    monkeypatch.chdir(ROOT)
+    return ROOT
+
+
+@pytest.fixture
+def child_env() -> dict[str, str]:
+    """Environment of child processes: quiet, and without this process's thread pools."""
+    return {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "2"}

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bundle.networks.quantizer import FeatureQuantizer
+
+
+def test_shapes_and_straight_through_gradient():
+    quantizer = FeatureQuantizer(4, codes=16, data_start=False)
+    x = torch.randn(2, 4, 3, 5, 6, requires_grad=True)
+    out, latent, codes, indices = quantizer.eval()(x)
+    assert out.shape == latent.shape == codes.shape == (2, 4, 3, 5, 6)
+    assert indices.shape == (2, 3, 5, 6)
+    nearest = quantizer.codebook.embedding.weight[indices].movedim(-1, 1)
+    torch.testing.assert_close(codes, nearest)
+    codes.sum().backward()
+    assert float(x.grad.abs().sum()) > 0
+
+
+def test_codes_are_the_nearest():
+    quantizer = FeatureQuantizer(4, codes=16, data_start=False).eval()
+    _, latent, _, indices = quantizer(torch.randn(1, 4, 3, 3, 3))
+    vectors = latent.movedim(1, -1).reshape(-1, 4)
+    assert torch.equal(torch.cdist(vectors, quantizer.codebook.embedding.weight).argmin(1), indices.flatten())
+
+
+def test_moving_averages_follow_the_formula():
+    quantizer = FeatureQuantizer(4, codes=8, data_start=False, restart_below=0.0).train()
+    book = quantizer.codebook
+    size, total = book.ema_cluster_size.clone(), book.ema_w.clone()
+    _, latent, _, indices = quantizer(torch.randn(2, 4, 3, 3, 3))
+    vectors, index = latent.detach().movedim(1, -1).reshape(-1, 4), indices.flatten()
+    counts = torch.bincount(index, minlength=8).float()
+    sums = torch.zeros(8, 4).index_add(0, index, vectors)
+    size, total = 0.99 * size + 0.01 * counts, 0.99 * total + 0.01 * sums
+    smoothed = (size + 1e-5) / (size.sum() + 8e-5) * size.sum()
+    torch.testing.assert_close(book.ema_cluster_size, size)
+    torch.testing.assert_close(book.embedding.weight.data, total / smoothed[:, None])
+
+
+def test_starts_from_data_once():
+    quantizer = FeatureQuantizer(4, codes=8, restart_below=0.0).train()
+    x = 50 + torch.randn(2, 4, 4, 4, 4)  # far from the initial codes
+    _, latent, codes, _ = quantizer(x)
+    spread = latent.std()
+    assert bool(quantizer.started)
+    assert float((codes - latent).abs().mean()) < float(spread)
+    before = quantizer.codebook.embedding.weight.clone()
+    quantizer(x)
+    assert float((quantizer.codebook.embedding.weight - before).abs().max()) < float(spread)
+
+
+def test_dead_codes_restart():
+    quantizer = FeatureQuantizer(4, codes=8, data_start=False, restart_below=0.5).train()
+    quantizer.codebook.embedding.weight.data[0] = 1e6  # never the nearest
+    quantizer.codebook.ema_cluster_size[:] = 10.0
+    quantizer.codebook.ema_cluster_size[0] = 0.4
+    quantizer(torch.randn(2, 4, 4, 4, 4))
+    assert float(quantizer.codebook.embedding.weight[0].abs().max()) < 100
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_eval_mode_changes_nothing(freeze):
+    quantizer = FeatureQuantizer(4, codes=8).train(not freeze)
+    before = {name: value.clone() for name, value in quantizer.state_dict().items()}
+    quantizer(torch.randn(2, 4, 4, 4, 4))
+    same = all(torch.equal(before[name], value) for name, value in quantizer.state_dict().items())
+    assert same == freeze
+
+
+def test_scripts():
+    quantizer = FeatureQuantizer(4, codes=8).eval()
+    x = torch.randn(1, 4, 3, 3, 3)
+    torch.testing.assert_close(torch.jit.script(quantizer)(x)[0], quantizer(x)[0])

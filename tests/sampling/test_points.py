@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import numpy as np
+
+from bundle.sampling.points import draw_voxels, is_held_out, voxel_positions
+
+
+def test_positions_are_voxel_centres_per_axis():
+    positions = voxel_positions(np.array([[0, 0, 0], [3, 1, 7]]), (4, 2, 8))
+    np.testing.assert_allclose(positions, [[1 / 8, 1 / 4, 1 / 16], [7 / 8, 3 / 4, 15 / 16]])
+
+
+def test_published_positions_reach_the_corners():
+    positions = voxel_positions(np.array([[0, 0, 0], [3, 1, 7]]), (4, 2, 8), corner=True)
+    np.testing.assert_allclose(positions, [[0, 0, 0], [1, 1, 1]])
+
+
+def test_draws_cover_the_volume_evenly():
+    index = draw_voxels(50_000, (4, 2, 8), np.random.RandomState(0))
+    counts = np.histogramdd(index, bins=(4, 2, 8), range=((0, 4), (0, 2), (0, 8)))[0]
+    assert counts.min() > 0.85 * 50_000 / 64
+
+
+def test_held_out_voxels_are_never_drawn():
+    index = draw_voxels(5000, (9, 7, 5), np.random.RandomState(0), hold_out_every=4)
+    assert index.shape == (5000, 3)
+    assert not is_held_out(index, 4).any()
+    everything = np.stack(np.meshgrid(*map(range, (9, 7, 5)), indexing="ij"), -1).reshape(-1, 3)
+    drawn = {tuple(i) for i in index}
+    assert drawn == {tuple(i) for i in everything[~is_held_out(everything, 4)]}
