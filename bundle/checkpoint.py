@@ -15,7 +15,7 @@ from torch import nn
 from bundle.data.atomic import atomic_path
 from bundle.errors import InputError
 
-__all__ = ["load_network", "match_report", "read_checkpoint", "save_checkpoint", "weights_hash"]
+__all__ = ["check_match", "load_network", "match_report", "read_checkpoint", "save_checkpoint", "weights_hash"]
 
 
 def read_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[str, Any]:
@@ -66,6 +66,23 @@ def match_report(expected: Mapping[str, torch.Tensor], found: Mapping[str, Any])
     return lines
 
 
+def check_match(expected: Mapping[str, torch.Tensor], found: Mapping[str, Any], source: object) -> None:
+    """Refuses a state dict that does not fit a network.
+
+    Raises:
+        InputError: with the first entries that are missing, unknown or misshapen, and their number.
+    """
+    report = match_report(expected, found)
+    if report:
+        shown = report[:10] + ([f"and {len(report) - 10} more"] if len(report) > 10 else [])
+        raise InputError(
+            source,
+            "holds weights of another architecture: " + "; ".join(shown) + ".",
+            "Use the configuration that they were trained with; convert published weights first "
+            "(python -m bundle convert).",
+        )
+
+
 def load_network(
     network: nn.Module, path: str | os.PathLike, key: str = "network", may_be_missing: Sequence[str] = ()
 ) -> nn.Module:
@@ -89,15 +106,7 @@ def load_network(
     own = network.state_dict()
     optional = {name: own[name] for name in own if name not in state and name.startswith(tuple(may_be_missing))}
     complete = {**optional, **state}
-    report = match_report(own, complete)
-    if report:
-        shown = report[:10] + ([f"and {len(report) - 10} more"] if len(report) > 10 else [])
-        raise InputError(
-            path,
-            "holds weights of another architecture: " + "; ".join(shown) + ".",
-            "Use the configuration that they were trained with, or convert published weights first "
-            "(python -m bundle convert).",
-        )
+    check_match(own, complete, path)
     network.load_state_dict(complete)
     return network
 

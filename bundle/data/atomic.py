@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         number = getattr(error, "errno", None)
         if number == errno.ENOSPC or "file write failed" in str(error):
             raise InputError(path, "could not be written: the disk is full.", "Free some space and repeat.") from error
-        if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise InputError(
                 path,
                 f"could not be written ({error.strerror}).",
@@ -63,4 +64,5 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
             ) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # already renamed, or never made
+            temporary.unlink()

@@ -121,7 +121,9 @@ def _itk_reader(path: Path) -> ITKReader:
 
 def _check_nifti_header(path: Path) -> None:
     try:
-        header = nib.load(path).header
+        # As stored: nib.load replaces spacings that make no sense with ones that do.
+        with nib.openers.ImageOpener(path) as file:
+            header = type(nib.load(path).header).from_fileobj(file, check=False)
     except Exception as error:
         raise _unreadable(path, error) from error
     spacing = np.asarray(header["pixdim"][1:4], dtype=float)

@@ -3,6 +3,7 @@
 from bundle.handlers.checkpoint_loader import CheckpointLoader
 from bundle.handlers.checkpoint_saver import CheckpointSaver
 from bundle.handlers.epoch_seeder import EpochSeeder
+from bundle.handlers.input_errors import InputErrors
 from bundle.handlers.metrics_table import MetricsTable
 from bundle.handlers.reconstruction_saver import ReconstructionSaver
 from bundle.handlers.resume import ResumeTraining
@@ -12,6 +13,7 @@ __all__ = [
     "CheckpointLoader",
     "CheckpointSaver",
     "EpochSeeder",
+    "InputErrors",
     "MetricsTable",
     "ReconstructionSaver",
     "ResumeTraining",

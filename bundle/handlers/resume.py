@@ -9,8 +9,9 @@ from typing import Any
 
 import monai.handlers
 from ignite.engine import Engine, Events
+from torch import nn
 
-from bundle.checkpoint import read_checkpoint
+from bundle.checkpoint import check_match, read_checkpoint
 from bundle.errors import InputError
 
 __all__ = ["ResumeTraining", "latest_checkpoint"]
@@ -54,9 +55,13 @@ class ResumeTraining:
         path = latest_checkpoint(self.ckpt_dir)
         if path is None or not self.enabled:
             return
-        missing = sorted(set(self.load_dict) - set(read_checkpoint(path)))
+        checkpoint = read_checkpoint(path)
+        missing = sorted(set(self.load_dict) - set(checkpoint))
         if missing:
             raise InputError(path, f"lacks {', '.join(missing)}.", "Set resume to false to start anew.")
+        for name, target in self.load_dict.items():
+            if isinstance(target, nn.Module):
+                check_match(target.state_dict(), checkpoint[name], path)
         try:
             monai.handlers.CheckpointLoader(str(path), self.load_dict)(engine)
         except (RuntimeError, ValueError) as error:

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bundle.data.ct_volume import case_name, read_ct, write_hu
+from bundle.errors import InputError
+from tests.conftest import write_nifti
+
+itk = pytest.importorskip("itk", reason="MetaImage, NRRD and DICOM need itk")
+
+VOXEL_MM = (8.0, 9.0, 10.0)
+
+
+@pytest.fixture
+def lps_image(phantom):
+    """The phantom as an ITK image; ITK's world is LPS, so its axes are ours."""
+    image = itk.image_from_array(np.ascontiguousarray((phantom * 2000 - 1000).astype(np.int16).transpose(2, 1, 0)))
+    image.SetSpacing(VOXEL_MM)
+    image.SetOrigin((-70.0, -65.0, -230.0))
+    return image
+
+
+def write_dicom(image, folder: Path) -> None:
+    """One CT series, slice files named in reverse order."""
+    import pydicom
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    folder.mkdir()
+    values = itk.array_from_image(image)
+    series, study = generate_uid(), generate_uid()
+    for k, plane in enumerate(values):
+        d = pydicom.Dataset()
+        d.file_meta = pydicom.dataset.FileMetaDataset()
+        d.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        d.file_meta.MediaStorageSOPClassUID = d.SOPClassUID = CTImageStorage
+        d.file_meta.MediaStorageSOPInstanceUID = d.SOPInstanceUID = generate_uid()
+        d.Modality, d.PatientID, d.StudyInstanceUID, d.SeriesInstanceUID = "CT", "phantom", study, series
+        d.Rows, d.Columns = plane.shape
+        d.PixelSpacing, d.SliceThickness = [VOXEL_MM[1], VOXEL_MM[0]], VOXEL_MM[2]
+        d.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        d.ImagePositionPatient = [-70.0, -65.0, -230.0 + k * VOXEL_MM[2]]
+        d.InstanceNumber = k + 1
+        d.BitsAllocated, d.BitsStored, d.HighBit, d.PixelRepresentation = 16, 16, 15, 0
+        d.SamplesPerPixel, d.PhotometricInterpretation = 1, "MONOCHROME2"
+        d.RescaleSlope, d.RescaleIntercept = 1, -1024
+        d.PixelData = (plane.astype(np.int32) + 1024).astype(np.uint16).tobytes()
+        d.save_as(folder / f"{len(values) - k:03d}.dcm", enforce_file_format=True)
+
+
+@pytest.mark.parametrize("kind", ["nii", "nii.gz", "mha", "mhd", "nrrd", "dicom"])
+def test_every_format_reads_alike(tmp_path, phantom, lps_image, kind):
+    """Same values at the same place in the patient, from every format."""
+    path = tmp_path / f"case.{kind}"
+    if kind.startswith("nii"):
+        write_nifti(path, phantom, VOXEL_MM, "LPS")
+    elif kind == "dicom":
+        write_dicom(lps_image, path)
+    else:
+        itk.imwrite(lps_image, str(path))
+    image = read_ct(path)
+    assert image.shape == (1, 20, 18, 16)
+    # A marker's position in RAS millimetres does not depend on the file's axis order.
+    index = np.unravel_index(int(np.argmax(image[0].numpy())), image.shape[1:])
+    expected_index = np.unravel_index(int(np.argmax((phantom * 2000 - 1000).astype(np.int16))), phantom.shape)
+    expected = np.array([70.0, 65.0, -230.0]) + np.array([-8.0, -9.0, 10.0]) * expected_index
+    found = (np.asarray(image.affine) @ [*index, 1])[:3]
+    np.testing.assert_allclose(found, expected, atol=0.01)
+    assert float(image.max()) == pytest.approx(float((phantom * 2000 - 1000).max()), abs=1)
+
+
+def test_written_volume_reads_back(tmp_path, phantom):
+    affine = np.diag([-8.0, -9.0, 10.0, 1.0])
+    affine[:3, 3] = (70, 65, -230)
+    write_hu(phantom * 2000 - 1000, affine, tmp_path / "out.nii.gz")
+    image = nib.load(tmp_path / "out.nii.gz")
+    np.testing.assert_allclose(image.affine, affine)
+    np.testing.assert_allclose(image.get_fdata(), phantom * 2000 - 1000, atol=0.51)
+    assert (int(image.header["sform_code"]), int(image.header["qform_code"])) == (1, 1)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("a/b.c.nii.gz", "b.c"), ("x.MHA", "x"), ("dicom", "dicom")])
+def test_case_name(name, expected):
+    assert case_name(name) == expected
+
+
+def save(path: Path, values: np.ndarray, affine=None, pixdim=None, codes=True) -> Path:
+    image = nib.Nifti1Image(values, np.diag([2.0, 2, 2, 1]) if affine is None else affine)
+    if not codes:
+        image.set_sform(None, 0)
+        image.set_qform(None, 0)
+    if pixdim is not None:
+        image.header.structarr["pixdim"][1:4] = pixdim
+        image.set_sform(image.affine, code=1)
+        image.header.structarr["pixdim"][1:4] = pixdim
+    nib.save(image, path)
+    return path
+
+
+def ct(shape=(8, 8, 8)) -> np.ndarray:
+    return np.linspace(-1000, 1000, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+
+
+def with_value(value: float) -> np.ndarray:
+    values = ct()
+    values[3, 4, 5] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (with_value(np.nan), "1 NaN"),
+        (with_value(np.inf), "1 NaN or infinite"),
+        (ct((8, 8)), "not a 3D volume"),
+        (ct((8, 8, 1)), "not a 3D volume"),
+        (ct((4, 4, 4, 3)), "not a 3D volume"),
+        ((ct() + 1000) / 2000, "not HU"),
+        (ct() + 1024, "no air"),
+        (ct() * 0 - 1000, "nothing but air"),
+        (ct() * 100, "not HU"),
+    ],
+)
+def test_bad_values_are_refused(tmp_path, values, message):
+    path = save(tmp_path / "bad.nii.gz", values)
+    with pytest.raises(InputError, match=message) as caught:
+        read_ct(path)
+    assert "bad.nii.gz" in str(caught.value)
+
+
+def test_padding_is_not_mistaken(tmp_path):
+    read_ct(save(tmp_path / "padded.nii.gz", with_value(-3024.0)))
+    read_ct(save(tmp_path / "marked.nii.gz", with_value(-32768.0)))
+
+
+def test_check_of_units_can_be_switched_off(tmp_path):
+    assert read_ct(save(tmp_path / "unit.nii.gz", (ct() + 1000) / 2000), check_hu=False).shape == (1, 8, 8, 8)
+
+
+@pytest.mark.parametrize("pixdim", [(0, 2, 2), (2, -2, 2), (2, 2, np.nan)])
+def test_bad_spacing_is_refused(tmp_path, pixdim):
+    with pytest.raises(InputError, match="spacing"):
+        read_ct(save(tmp_path / "bad.nii.gz", ct(), pixdim=pixdim))
+
+
+def test_missing_orientation_is_refused(tmp_path):
+    with pytest.raises(InputError, match="orientation"):
+        read_ct(save(tmp_path / "bad.nii.gz", ct(), codes=False))
+
+
+@pytest.mark.parametrize("suffix", ["mha", "nrrd"])
+@pytest.mark.parametrize("change", ["missing", "zero"])
+def test_bad_spacing_of_itk_formats(tmp_path, lps_image, suffix, change):
+    good, bad = tmp_path / f"good.{suffix}", tmp_path / f"bad.{suffix}"
+    itk.imwrite(lps_image, str(good))
+    content = good.read_bytes()
+    if suffix == "mha":
+        line = next(part for part in content.split(b"\n") if part.startswith(b"ElementSpacing"))
+        content = content.replace(line + b"\n", b"" if change == "missing" else b"ElementSpacing = 0 1 1\n")
+    else:
+        line = next(part for part in content.split(b"\n") if part.startswith(b"space directions"))
+        content = content.replace(line + b"\n", b"" if change == "missing" else b"spacings: 0 1 1\n")
+    bad.write_bytes(content)
+    with pytest.raises(InputError, match="spacing"):
+        read_ct(bad)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.nii.gz", None, "does not exist"),
+        ("empty.nii.gz", b"", "is empty"),
+        ("garbage.nii.gz", b"not an image at all", "cannot be read"),
+        ("garbage.mha", b"ElementSpacing = 1 1 1\nElementDataFile = LOCAL\n", "cannot be read"),
+        ("report.pdf", b"%PDF", "unknown suffix"),
+    ],
+)
+def test_unreadable_files(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_ct(path)
+    assert name in str(caught.value)
+
+
+def test_truncated_file(tmp_path):
+    path = save(tmp_path / "cut.nii.gz", np.random.RandomState(0).normal(0, 500, (30, 30, 30)).astype(np.float32))
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_ct(path)
+
+
+def test_dicom_folders(tmp_path, lps_image):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty folder"):
+        read_ct(tmp_path / "empty")
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "readme.txt").write_text("no slices here")
+    with pytest.raises(InputError, match="no DICOM series"):
+        read_ct(tmp_path / "text")
+    write_dicom(lps_image, tmp_path / "one")
+    write_dicom(lps_image, tmp_path / "two")
+    for path in (tmp_path / "two").iterdir():
+        path.rename(tmp_path / "one" / f"second_{path.name}")
+    with pytest.raises(InputError, match="2 DICOM series"):
+        read_ct(tmp_path / "one")
+
+
+def test_output_must_be_nifti(tmp_path):
+    with pytest.raises(InputError, match=r"\.nii\.gz"):
+        write_hu(ct(), np.eye(4), tmp_path / "out.mha")

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from bundle.data.datalist import load_datalist, with_view_counts
+from bundle.errors import InputError
+from tests.conftest import ROOT
+
+
+def test_sample_data():
+    cases = load_datalist(ROOT / "sample_data", "test")
+    assert [case["image"].endswith("chest.nii.gz") for case in cases] == [True]
+
+
+def test_sections_and_repeats(tmp_path):
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": [{"image": "a.nii.gz", "projections": "a.npz"}]}))
+    cases = load_datalist(tmp_path, "training", repeats=3)
+    assert len(cases) == 3
+    assert cases[0]["image"] == str(tmp_path / "a.nii.gz")
+    with pytest.raises(InputError, match="training"):
+        load_datalist(tmp_path, "validation")
+
+
+def test_plain_folder_warns(tmp_path, caplog):
+    for name in ("b.nii.gz", "a.mha", "notes.txt"):
+        (tmp_path / name).write_text("")
+    with caplog.at_level(logging.WARNING):
+        cases = load_datalist(tmp_path, "validation")
+    assert [case["image"].rsplit("/", 1)[1] for case in cases] == ["a.mha", "b.nii.gz"]
+    assert "no dataset.json" in caplog.text
+
+
+def test_missing_folder_empty_folder_broken_list(tmp_path):
+    with pytest.raises(InputError, match="not a folder"):
+        load_datalist(tmp_path / "none", "training")
+    with pytest.raises(InputError, match="no training cases"):
+        load_datalist(tmp_path, "training")
+    (tmp_path / "dataset.json").write_text("{")
+    with pytest.raises(InputError, match="JSON"):
+        load_datalist(tmp_path, "training")
+
+
+def test_view_counts():
+    items = with_view_counts([{"image": "a"}, {"image": "b"}], [6, 8])
+    assert [(i["image"], i["num_sparse"]) for i in items] == [("a", 6), ("a", 8), ("b", 6), ("b", 8)]

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bundle.data.projection_file import ProjectionSet, read_projections, write_projections
+from bundle.errors import InputError
+from bundle.physics.attenuation import normalised_to_attenuation
+
+ANGLES = np.deg2rad([3.0, 50.0, 120.0])
+
+
+@pytest.fixture
+def data(scan) -> ProjectionSet:
+    u = np.linspace(-1.3, 1.3, 32)
+    values = (
+        1.5
+        * np.sqrt(np.clip(1 - u**2, 0, None))
+        * np.linspace(0.5, 1, 24)[:, None]
+        * np.array([1, 2, 3])[:, None, None]
+    )
+    return ProjectionSet(
+        values.astype(np.float32),
+        scan.geometry(ANGLES),
+        world_to_patient=np.diag([1.0, 1, 1, 1]),
+        provenance={"by": "test"},
+    )
+
+
+def rewrite(source, target, **changes) -> None:
+    """Writes a file's arrays again with changes; None leaves an entry out."""
+    with np.load(source) as file:
+        arrays = {**{name: file[name] for name in file.files}, **changes}
+    np.savez(target, **{name: value for name, value in arrays.items() if value is not None})
+
+
+def test_round_trip(tmp_path, data):
+    write_projections(data, tmp_path / "scan.npz")
+    back = read_projections(tmp_path / "scan.npz")
+    np.testing.assert_array_equal(back.projections, data.projections)
+    assert back.geometry.checksum() == data.geometry.checksum()
+    assert (back.quantity, back.hu_window, back.provenance) == (data.quantity, data.hu_window, data.provenance)
+    np.testing.assert_array_equal(back.geometry.angles_rad, ANGLES)
+
+
+def test_no_pickle_inside(tmp_path, data):
+    write_projections(data, tmp_path / "scan.npz")
+    with np.load(tmp_path / "scan.npz", allow_pickle=False) as file:
+        assert all(file[name].dtype != object for name in file.files)
+
+
+def test_pickled_arrays_are_refused(tmp_path, data):
+    write_projections(data, tmp_path / "scan.npz")
+    rewrite(tmp_path / "scan.npz", tmp_path / "evil.npz", header=np.array([{"format": "x"}], dtype=object))
+    with pytest.raises(InputError, match="not a readable projection file"):
+        read_projections(tmp_path / "evil.npz")
+
+
+def test_both_quantities_give_the_same_network_input(data):
+    window = (-1000.0, 1024.0)
+    measured = replace(
+        data,
+        quantity="attenuation",
+        mu_water_per_mm=0.018,
+        projections=normalised_to_attenuation(data.projections, data.hu_window, 0.018),
+    )
+    np.testing.assert_allclose(measured.normalised(window), data.normalised(window), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"projections": np.zeros((3, 24, 31), np.float32)}, "checksum"),
+        ({"projections": np.zeros((2, 24, 32), np.float32)}, "checksum"),
+        ({"angles_rad": ANGLES + 1}, "checksum"),
+        ({"header": None}, "lacks header"),
+        ({"header": np.array("{}")}, "format None"),
+        ({"header": np.array("{")}, "damaged header"),
+    ],
+)
+def test_damaged_files(tmp_path, data, changes, message):
+    write_projections(data, tmp_path / "scan.npz")
+    rewrite(tmp_path / "scan.npz", tmp_path / "bad.npz", **changes)
+    with pytest.raises(InputError, match=message) as caught:
+        read_projections(tmp_path / "bad.npz")
+    assert "bad.npz" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: replace(d, projections=d.projections[:2]), r"\(2, 24, 32\).*\(3, 24, 32\)"),
+        (lambda d: replace(d, projections=d.projections[:, :, :31]), r"\(3, 24, 31\)"),
+        (lambda d: replace(d, geometry=replace(d.geometry, angles_rad=np.rad2deg(ANGLES))), "radians"),
+        (lambda d: replace(d, projections=d.projections * np.nan), "NaN"),
+        (lambda d: replace(d, projections=6e4 * np.exp(-d.projections)), "counts"),
+        (lambda d: replace(d, projections=np.exp(-d.projections)), "transmissions"),
+        (lambda d: replace(d, quantity="density"), "density"),
+    ],
+)
+def test_contradictions_are_refused_before_writing(tmp_path, data, change, message):
+    with pytest.raises(InputError, match=message):
+        write_projections(change(data), tmp_path / "scan.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_unreadable_files(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        read_projections(tmp_path / "none.npz")
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(InputError, match="not a readable"):
+        read_projections(tmp_path / "text.npz")
+    with pytest.raises(InputError, match=r"\.npz"):
+        write_projections(ProjectionSet(np.zeros((1, 2, 2)), None), tmp_path / "scan.npy")  # type: ignore[arg-type]

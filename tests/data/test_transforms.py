@@ -1,0 +1,167 @@
+"""The transforms of the configurations, from files on disk to training items."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from monai.data import list_data_collate
+
+from bundle.data.load_ct import LoadCTd
+from bundle.data.load_projections import LoadProjectionsd, network_input
+from bundle.data.projection_file import ProjectionSet, write_projections
+from bundle.data.reconstruction_input import LoadReconstructionInputd, project_ct, unit_to_patient
+from bundle.data.sample_points import SamplePointsd
+from bundle.data.sample_views import SampleViewsd
+from bundle.data.simulate import SimulateProjectionsd
+from bundle.errors import InputError
+from bundle.physics.noise import DetectorNoise
+from tests.conftest import ROOT, write_nifti
+
+
+@pytest.fixture
+def ct_transforms(scan):
+    """The CT transforms exactly as configs/inference.json defines them, for the small scan."""
+    parser = ConfigParser()
+    parser.read_config(str(ROOT / "configs" / "inference.json"))
+    parser["scan"] = scan
+    return parser.get_parsed_content("preprocessing").ct_transforms
+
+
+@pytest.mark.parametrize("axcodes", ["LPS", "RAS", "LAS", "PIR", "SAL", "AIL"])
+def test_orientation_on_disk_does_not_matter(tmp_path, scan, phantom, ct_transforms, axcodes):
+    affine = write_nifti(tmp_path / "ct.nii.gz", phantom, scan.voxel_mm, axcodes)
+    image = ct_transforms({"image": tmp_path / "ct.nii.gz"})["image"]
+    np.testing.assert_allclose(image[0].numpy(), phantom, atol=2e-3)
+    np.testing.assert_allclose(np.asarray(image.affine), affine, atol=1e-3)
+
+
+def test_other_spacing_and_extent(tmp_path, scan, phantom, ct_transforms):
+    """A finer, smaller CT is resampled and padded with air; positions in the patient stay."""
+    fine = np.repeat(np.repeat(np.repeat(phantom, 2, 0), 2, 1), 2, 2)[4:-4, 6:-2, 2:-6]
+    write_nifti(tmp_path / "ct.nii.gz", fine, [v / 2 for v in scan.voxel_mm], "RAS")
+    image = ct_transforms({"image": tmp_path / "ct.nii.gz"})["image"]
+    assert tuple(image.shape[1:]) == tuple(scan.volume_shape)
+    assert float(image[0, 0].max()) == 0.0
+    centre = np.asarray(image.affine) @ [9.5, 8.5, 7.5, 1.0]
+    expected = np.array([70.0, 65.0, -230.0]) + np.array([-4.0, -4.5, 5.0]) * (np.array(fine.shape) - 1) / 2
+    np.testing.assert_allclose(centre[:3], expected, atol=np.array(scan.voxel_mm).max() / 2 + 0.1)
+
+
+def test_views_of_the_scan(scan):
+    item = SampleViewsd(scan, [3, 5], 8).set_random_state(0)({})
+    assert item["matrices"].shape == (8, 3, 4)
+    assert int(item["sparse_mask"].sum()) in (3, 5)
+    np.testing.assert_allclose(item["angles_rad"], scan.candidate_angles_rad[item["views"]], rtol=1e-6)
+
+
+def test_views_for_evaluation_are_fixed(scan):
+    draw = SampleViewsd(scan, [3, 5], None, random=False)
+    assert draw({})["views"].tolist() == draw({})["views"].tolist() == [0, 13, 26]
+    assert draw({"num_sparse": 4})["views"].tolist() == [0, 10, 20, 30]
+
+
+def test_views_of_stored_projections(scan):
+    stored = {"projections": torch.arange(40.0)[:, None, None].expand(40, 24, 32)}
+    geometry = scan.geometry(scan.candidate_angles_rad)
+    stored["angles_rad"] = torch.tensor(np.array(geometry.angles_rad))
+    stored["matrices"] = torch.tensor(geometry.unit_matrices())
+    item = SampleViewsd(scan, 3, 8).set_random_state(1)(stored)
+    assert item["projections"][:, 0, 0].tolist() == item["views"].tolist()
+    torch.testing.assert_close(item["matrices"], stored["matrices"][item["views"]])
+    with pytest.raises(InputError, match="41"):
+        SampleViewsd(scan, 41)(stored)
+
+
+def test_points_carry_their_values(scan, phantom):
+    item = SamplePointsd(200).set_random_state(0)({"image": torch.from_numpy(phantom)[None]})
+    index = (item["points"].numpy() * scan.volume_shape - 0.5).round().astype(int)
+    np.testing.assert_allclose(item["values"][0], phantom[tuple(index.T)])
+
+
+def test_same_seed_same_item(scan, phantom):
+    items = []
+    for _ in range(2):
+        views, points = SampleViewsd(scan, [3, 4, 5], 8), SamplePointsd(50)
+        views.set_random_state(7)
+        points.set_random_state(7)
+        items.append(points(views({"image": torch.from_numpy(phantom)[None]})))
+    assert torch.equal(items[0]["views"], items[1]["views"])
+    assert torch.equal(items[0]["points"], items[1]["points"])
+
+
+def test_simulated_stored_and_direct_projections_agree(tmp_path, scan, phantom):
+    volume = torch.from_numpy(phantom)[None]
+    simulated = SimulateProjectionsd(scan)({"image": volume})
+    geometry = scan.geometry(scan.candidate_angles_rad)
+    stored = ProjectionSet(simulated["projections"].numpy(), geometry, hu_window=scan.hu_window)
+    write_projections(stored, tmp_path / "scan.npz")
+    loaded = LoadProjectionsd("projections", scan)({"projections": tmp_path / "scan.npz"})
+    for key in ("projections", "matrices", "angles_rad"):
+        torch.testing.assert_close(loaded[key], simulated[key])
+    assert simulated["projections"].shape == (40, 24, 32)
+
+
+def test_simulated_noise_is_the_same_every_time(scan, phantom):
+    volume = torch.from_numpy(phantom)[None]
+    clean = SimulateProjectionsd(scan)({"image": volume})["projections"]
+    noisy = [SimulateProjectionsd(scan, noise=DetectorNoise(1e4), seed=3)({"image": volume}) for _ in range(2)]
+    assert torch.equal(noisy[0]["projections"], noisy[1]["projections"])
+    assert 0 < float((noisy[0]["projections"] - clean).abs().mean()) < 0.1
+
+
+def test_network_input_turns_rows_and_resamples(scan, phantom):
+    from monai.data import MetaTensor
+
+    volume = MetaTensor(torch.from_numpy(phantom)[None], affine=torch.diag(torch.tensor([-8.0, -9, 10, 1])))
+    data = project_ct(volume, scan, 4)
+    plain = network_input(data, scan)
+    flipped = ProjectionSet(data.projections[:, ::-1].copy(), data.geometry.flip_rows(), hu_window=scan.hu_window)
+    for key, value in network_input(flipped, scan).items():
+        torch.testing.assert_close(value, plain[key])
+    from dataclasses import replace
+
+    coarse = replace(scan, detector_shape=(12, 16), pixel_mm=(28.0, 24.0))
+    smaller = network_input(data, coarse)
+    assert smaller["projections"].shape == (4, 12, 16)
+    torch.testing.assert_close(smaller["projections"][0, 0, 0], plain["projections"][0, :2, :2].mean())
+    torch.testing.assert_close(smaller["matrices"], plain["matrices"])
+
+
+def test_reconstruction_input_from_ct_and_from_file(tmp_path, scan, ct_file, ct_transforms):
+    load = LoadReconstructionInputd(scan, ct_transforms, num_views=4)
+    from_ct = load({"source": str(ct_file)})
+    volume = ct_transforms({"image": ct_file})["image"]
+    write_projections(project_ct(volume, scan, 8), tmp_path / "scan.npz")
+    from_file = load({"source": str(tmp_path / "scan.npz")})
+    for key in ("image", "matrices", "unit_to_patient"):
+        torch.testing.assert_close(from_file[key], from_ct[key])
+    everything = LoadReconstructionInputd(scan, ct_transforms)({"source": str(tmp_path / "scan.npz")})
+    assert everything["image"].shape == (8, 24, 32)
+    # The unit cube's centre is the CT's centre, in RAS millimetres.
+    centre = from_ct["unit_to_patient"].numpy() @ [0.5, 0.5, 0.5, 1]
+    np.testing.assert_allclose(
+        centre[:3], np.array([70, 65, -230]) + np.array([-8, -9, 10]) * [9.5, 8.5, 7.5], atol=1e-3
+    )
+    with pytest.raises(InputError, match="9"):
+        LoadReconstructionInputd(scan, ct_transforms, num_views=9)({"source": str(tmp_path / "scan.npz")})
+
+
+def test_unit_to_patient_is_lps_to_ras(scan):
+    data = ProjectionSet(np.zeros((1, 24, 32), np.float32), scan.geometry([0.0]))
+    towards_left = unit_to_patient(data) @ [1, 0, 0, 0]
+    np.testing.assert_allclose(towards_left[:3], [-160, 0, 0], atol=1e-9)
+
+
+def test_items_collate(scan, ct_file):
+    transforms = [LoadCTd("image"), SampleViewsd(scan, 3, 8), SamplePointsd(20)]
+    items = []
+    for _ in range(2):
+        item = {"image": str(ct_file)}
+        for transform in transforms:
+            item = transform(item)
+        items.append(item)
+    batch = list_data_collate(items)
+    assert batch["matrices"].shape == (2, 8, 3, 4)
+    assert batch["points"].shape == (2, 20, 3)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from monai.engines import SupervisedTrainer
+
+from bundle.engines import DatasetAdaptationTrainer, HyViPTrainer, SparseViewTrainer, ViewAdjustmentTrainer
+from bundle.errors import InputError
+from bundle.losses import StageLoss
+from bundle.networks import DiCE, PointForward
+from tests.networks.test_dice import TINY
+from tests.workflows import DEMO, STAGES, refused, run, small, workflow
+
+
+def batches(count: int, views: int, sparse: int, **changes: torch.Tensor) -> list[dict]:
+    """Ready batches, so that no data pipeline is needed."""
+    generator = torch.Generator().manual_seed(0)
+    angles = torch.linspace(0, 3, views).expand(2, -1)
+    return [
+        {
+            "projections": torch.rand(2, views, 24, 32, generator=generator),
+            "angles_rad": angles,
+            "sparse_mask": (torch.arange(views) < sparse).expand(2, -1),
+            "points": torch.rand(2, 30, 3, generator=generator),
+            "values": torch.rand(2, 1, 30, generator=generator),
+            **changes,
+        }
+        for _ in range(count)
+    ]
+
+
+def trainer(kind, scan, data, loss, denoise_blocks=0, freeze=(), lr=1e-3, **kwargs):
+    from bundle.engines import PreparePoints
+
+    network = DiCE(scan, denoise_blocks=denoise_blocks, **TINY)
+    for batch in data:
+        batch["matrices"] = network.circular_matrices(batch["angles_rad"]).detach()
+    forward = PointForward(network, freeze)
+    return kind(
+        device="cpu",
+        max_epochs=1,
+        train_data_loader=data,
+        network=forward,
+        optimizer=torch.optim.AdamW(forward.parameters(), lr=lr),
+        loss_function=loss,
+        prepare_batch=PreparePoints(scan),
+        **kwargs,
+    )
+
+
+@pytest.mark.parametrize("kind", [SparseViewTrainer, HyViPTrainer, DatasetAdaptationTrainer, ViewAdjustmentTrainer])
+def test_every_stage_is_a_supervised_trainer(kind):
+    assert issubclass(kind, SupervisedTrainer)
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind"),
+    [
+        ("pretrain", HyViPTrainer),
+        ("finetune_step1", DatasetAdaptationTrainer),
+        ("finetune_step2", ViewAdjustmentTrainer),
+        ("scratch", SparseViewTrainer),
+    ],
+)
+def test_configurations_build_their_trainer(tmp_path, stage, kind):
+    built = workflow([*STAGES[stage], DEMO], **small(tmp_path)).trainer
+    assert type(built) is kind
+    assert isinstance(built, SupervisedTrainer)
+
+
+def test_training_moves_every_trainable_tensor(scan):
+    engine = trainer(HyViPTrainer, scan, batches(2, 6, 3), StageLoss(0.1, 0.0))
+    before = {name: p.clone() for name, p in engine.dice.named_parameters() if p.requires_grad}
+    engine.run()
+    assert not [name for name, p in engine.dice.named_parameters() if name in before and torch.equal(p, before[name])]
+    assert set(engine.state.output["terms"]) == {"task", "quantisation"}
+
+
+def test_view_adjustment_changes_no_frozen_tensor(scan):
+    """Encoder and codebooks stay bit for bit, batch statistics and moving averages included; the rest is trained."""
+    frozen = ("encoder.", "embedding.quantizers.")
+    engine = trainer(
+        ViewAdjustmentTrainer, scan, batches(3, 6, 3), StageLoss(0.0, 1.0), 2, ("encoder", "embedding.quantizers")
+    )
+    before = {name: value.clone() for name, value in engine.dice.state_dict().items()}
+    engine.run()
+    changed = {name for name, value in engine.dice.state_dict().items() if not torch.equal(value, before[name])}
+    assert not [name for name in changed if name.startswith(frozen)]
+    statistics = [name for name in before if "running_mean" in name and not name.startswith(frozen)]
+    assert statistics
+    assert set(statistics) < changed
+    assert [name for name in changed if name.startswith("embedding.denoisers.")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss", "options", "message"),
+    [
+        (HyViPTrainer, StageLoss(0.0, 0.0), {}, "quantisation_weight"),
+        (HyViPTrainer, StageLoss(0.1, 1.0), {}, "denoising_weight"),
+        (SparseViewTrainer, StageLoss(0.1, 0.0), {"denoise_blocks": 1}, "denoise_blocks"),
+        (ViewAdjustmentTrainer, StageLoss(0.0, 1.0), {}, "denoise_blocks"),
+        (ViewAdjustmentTrainer, StageLoss(0.0, 1.0), {"denoise_blocks": 1}, "freeze of encoder"),
+        (HyViPTrainer, StageLoss(0.1, 0.0), {"amp": True}, "amp"),
+    ],
+)
+def test_wrong_stage_is_refused(scan, kind, loss, options, message):
+    with pytest.raises(InputError, match=message):
+        trainer(kind, scan, batches(1, 6, 3), loss, **options)
+
+
+def test_loss_that_is_not_finite_is_refused_before_it_does_harm(tmp_path):
+    """The message names the case and the epoch, and no weight has changed."""
+    prepared = workflow([*STAGES["pretrain"], DEMO], **small(tmp_path))
+    engine = prepared.trainer
+    before = {name: p.clone() for name, p in engine.dice.named_parameters()}
+    prepare = engine.prepare_batch
+
+    def poisoned(*args, **kwargs):
+        inputs, target, args, kwargs = prepare(*args, **kwargs)
+        return inputs, target * torch.nan, args, kwargs
+
+    engine.prepare_batch = poisoned
+    with refused(r"chest\.nii\.gz.*loss of nan.*epoch 1"):
+        prepared.run()
+    assert all(torch.equal(p, before[name]) for name, p in engine.dice.named_parameters())
+
+
+def test_gradient_is_clipped(scan):
+    engine = trainer(HyViPTrainer, scan, batches(1, 6, 3), StageLoss(0.1, 0.0), max_gradient_norm=1e-3)
+    engine.run()
+    gradients = [p.grad for p in engine.network.parameters() if p.grad is not None]
+    assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_stored_and_simulated_projections_train_alike(tmp_path):
+    """On-the-fly simulation gives the same first epoch as cached candidate projections."""
+    losses = []
+    for cached in (True, False):
+        done = run([*STAGES["pretrain"], DEMO], **small(tmp_path / str(cached), cache_projections=cached, num_sparse=6))
+        losses.append(float(done.trainer.state.output["loss"]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)

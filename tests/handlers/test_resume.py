@@ -1,0 +1,141 @@
+"""Checkpoints, exact resume, and kills at any moment."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from bundle.checkpoint import read_checkpoint
+from bundle.handlers import CheckpointSaver, ResumeTraining
+from bundle.handlers.resume import latest_checkpoint
+from tests.conftest import ROOT
+from tests.workflows import DEMO, STAGES, TRAIN, command_line, refused, run, small
+
+
+def flat(state, prefix=""):
+    """Every leaf of a checkpoint by its path."""
+    if isinstance(state, dict):
+        for key, value in state.items():
+            yield from flat(value, f"{prefix}/{key}")
+    elif isinstance(state, (list, tuple)):
+        for i, value in enumerate(state):
+            yield from flat(value, f"{prefix}/{i}")
+    else:
+        yield prefix, state
+
+
+def assert_equal_checkpoints(first, second):
+    a, b = dict(flat(read_checkpoint(first))), dict(flat(read_checkpoint(second)))
+    assert a.keys() == b.keys()
+    differing = [
+        key for key in a if not (torch.equal(a[key], b[key]) if isinstance(a[key], torch.Tensor) else a[key] == b[key])
+    ]
+    assert not differing
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "finetune_step2"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_resumed_run_equals_uninterrupted_run(tmp_path, stage, workers):
+    """Weights, optimiser, codebooks, epoch, best metric: bit for bit, with and without data-loading workers."""
+    if stage == "finetune_step2" and workers:
+        pytest.skip("one stage suffices for the workers")
+    changes = {"initial_weights": None, "num_workers": workers}
+    straight, resumed = tmp_path / "straight", tmp_path / "resumed"
+    run([*STAGES[stage], DEMO], **small(straight, max_epochs=4, **changes))
+    run([*STAGES[stage], DEMO], **small(resumed, max_epochs=2, **changes))
+    run([*STAGES[stage], DEMO], **small(resumed, max_epochs=4, **changes))
+    checkpoints = [
+        folder / "models" / "checkpoints" / stage / "checkpoint_epoch=4.pt" for folder in (straight, resumed)
+    ]
+    assert_equal_checkpoints(*checkpoints)
+
+
+def test_finished_run_does_not_start_again(tmp_path):
+    done = run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=2))
+    assert done.trainer.state.iteration == 4
+    again = run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=2))
+    assert again.trainer.state.iteration == 4
+    assert again.trainer.state.output is None  # no step was taken
+
+
+def test_resume_can_be_switched_off(tmp_path):
+    run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=2))
+    anew = run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=1, resume=False))
+    assert anew.trainer.state.epoch == 1
+
+
+def test_checkpoint_of_another_network_is_refused(tmp_path):
+    run([*STAGES["pretrain"], DEMO], **small(tmp_path))
+    with refused(r"checkpoint_epoch=1\.pt.*another architecture: misshapen"):
+        run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=2, decoder_channels=12))
+
+
+def test_two_checkpoints_are_kept(tmp_path):
+    run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=4))
+    folder = tmp_path / "models" / "checkpoints" / "pretrain"
+    assert sorted(p.name for p in folder.iterdir()) == ["checkpoint_epoch=3.pt", "checkpoint_epoch=4.pt"]
+    assert latest_checkpoint(folder).name == "checkpoint_epoch=4.pt"
+
+
+def test_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    """MONAI's own saver writes in place; ours must not."""
+    from ignite.engine import Engine
+
+    engine, network = Engine(lambda e, b: None), torch.nn.Linear(2, 2)
+    CheckpointSaver(str(tmp_path), {"network": network}, save_final=True, final_filename="model.pt").attach(engine)
+    engine.run([0])
+    before = (tmp_path / "model.pt").read_bytes()
+
+    def fail(content, path, **kwargs):
+        with open(path, "wb") as file:
+            file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run([0], max_epochs=2)
+    assert (tmp_path / "model.pt").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_left_overs_are_removed(tmp_path):
+    from ignite.engine import Engine
+
+    (tmp_path / ".partial-1-checkpoint_epoch=9.pt").write_bytes(b"half")
+    ResumeTraining(tmp_path, {}).attach(engine := Engine(lambda e, b: None))
+    engine.run([0])
+    assert not list(tmp_path.iterdir())
+
+
+def test_sigkill_at_any_moment(tmp_path, child_env):
+    """A run that is killed again and again ends with the same checkpoint as one that was left alone."""
+    epochs, folder = 12, tmp_path / "killed" / "models" / "checkpoints" / "pretrain"
+    changes = {"max_epochs": epochs, "cases_repeated": 2, "val_interval": 4}
+    command = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", f"['{TRAIN}','{DEMO}']"]
+    command += command_line(small(tmp_path / "killed", **changes))
+    for kill, delay in enumerate((0.0, 0.15)):
+        seen = latest_checkpoint(folder)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=child_env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while latest_checkpoint(folder) == seen and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.005)
+            time.sleep(delay)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        assert process.returncode == -signal.SIGKILL, f"run {kill} ended by itself"
+        for path in folder.glob("checkpoint_epoch=*.pt"):
+            read_checkpoint(path)
+    assert latest_checkpoint(folder) is not None
+    run([*STAGES["pretrain"], DEMO], **small(tmp_path / "killed", **changes))
+    run([*STAGES["pretrain"], DEMO], **small(tmp_path / "straight", **changes))
+    straight = tmp_path / "straight" / "models" / "checkpoints" / "pretrain"
+    assert_equal_checkpoints(*(f / f"checkpoint_epoch={epochs}.pt" for f in (folder, straight)))

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from bundle.optional import require
+
+
+def test_says_what_to_install():
+    with pytest.raises(ImportError, match=r"drawing needs the package nosuchpackage.*pip install nosuchpackage"):
+        require("nosuchpackage.core", "nosuchpackage", "drawing")
+
+
+def test_package_imports_with_the_required_packages_alone(in_root):
+    """Everything optional is imported where it is used."""
+    optional = ["scipy", "skimage", "matplotlib", "tensorboard", "tqdm", "itk", "pydicom", "lungmask", "nnunetv2"]
+    modules = [
+        "networks",
+        "losses",
+        "engines",
+        "handlers",
+        "inferer",
+        "metrics",
+        "projector",
+        "convert",
+        "commands",
+        "visual",
+        "data.load_ct",
+        "data.load_projections",
+        "data.simulate",
+        "data.sample_views",
+        "data.sample_points",
+        "data.datalist",
+        "data.reconstruction_input",
+        "simulation",
+        "phantoms",
+    ]
+    code = (
+        "import sys\n"
+        "class Block:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] in {optional}: raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "import importlib\n"
+        f"for m in {modules}: importlib.import_module('bundle.' + m)\n"
+        "print('ok')"
+    )
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip().endswith("ok"), run.stderr
