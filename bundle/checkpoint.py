@@ -29,7 +29,7 @@ def read_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
         InputError: when the file is missing, damaged, or holds anything but tensors and plain values.
     """
     if not Path(path).is_file():
-        raise InputError(path, "does not exist.", "Give the path of a checkpoint; training writes them to ckpt_dir.")
+        raise InputError(path, "does not exist.", "Train one, convert published weights, or give the path of another.")
     try:
         content = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:

@@ -64,7 +64,7 @@ def rename_published(name: str) -> str | None:
     return None
 
 
-def network_options(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+def network_options(state: Mapping[str, torch.Tensor], source: object) -> dict[str, Any]:
     """Reads the network's widths and depths off a converted state dict, by their names in the configurations.
 
     Raises:
@@ -92,7 +92,7 @@ def network_options(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
             "codes": state["embedding.quantizers.0.codebook.embedding.weight"].shape[0],
         }
     except KeyError as error:
-        raise InputError("state dict", f"lacks {error.args[0]}.", "Give a published DeepSparse state dict.") from error
+        raise InputError(source, f"lacks {error.args[0]}.", "Give a published DeepSparse state dict.") from error
 
 
 def convert_state(
@@ -121,7 +121,7 @@ def convert_state(
             "Give a state dict of the published release.",
         )
     state = {new: published[name] for name, new in renamed.items() if new is not None}
-    options = {**network_options(state), **PUBLISHED_OPTIONS, "low_resolution": low_resolution}
+    options = {**network_options(state, source), **PUBLISHED_OPTIONS, "low_resolution": low_resolution}
     arguments = {name: value for name, value in options.items() if name != "codes"}
     arguments["quantizer"] = {"codes": options["codes"]}
     network = DiCE(scan=replace(scan, row_direction="-z"), **arguments)

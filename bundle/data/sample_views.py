@@ -27,7 +27,8 @@ class SampleViewsd(Randomizable, Transform):
         scan: the scan.
         num_sparse: number of sparse views, or several of which each item draws one; an item's own "num_sparse"
             takes precedence.
-        num_total: number of all views; None for the sparse ones alone.
+        num_total: number of all views; None for the sparse ones alone. Items that then draw fewer views than others
+            may repeat their own, so that a batch is rectangular; maxima over the views are the same.
         random: draw counts and offsets at random; otherwise take the first count and offsets of zero.
     """
 
@@ -47,13 +48,14 @@ class SampleViewsd(Randomizable, Transform):
         stored = "angles_rad" in d
         angles = np.asarray(d["angles_rad"], dtype=np.float64) if stored else self.scan.candidate_angles_rad
         chosen = hybrid_views(count, self.num_total, angles, self.scan.is_full_turn, self.R if self.random else None)
-        d["views"] = torch.as_tensor(chosen.views)
-        d["sparse_mask"] = torch.as_tensor(chosen.sparse_mask)
+        length = self.num_total or (max(counts) if self.random else count)
+        d["views"] = torch.as_tensor(np.resize(chosen.views, length))
+        d["sparse_mask"] = torch.as_tensor(np.resize(chosen.sparse_mask, length))
         if stored:
             for key in {"angles_rad", "matrices", "projections"} & set(d):
                 d[key] = d[key][d["views"]]
         else:
-            geometry = self.scan.geometry(angles[chosen.views])
+            geometry = self.scan.geometry(angles[d["views"].numpy()])
             d["angles_rad"] = torch.as_tensor(np.array(geometry.angles_rad), dtype=torch.float32)
             d["matrices"] = torch.as_tensor(geometry.unit_matrices(), dtype=torch.float32)
         return d

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from ignite.engine import Engine
 from monai.engines import IterationEvents, SupervisedTrainer
-from monai.utils import CommonKeys
+from monai.utils import CommonKeys, ensure_tuple
 
 from bundle.errors import InputError
+from bundle.handlers.epoch_seeder import EpochSeeder
 from bundle.losses import StageLoss
 from bundle.networks import DiCE, PointForward
 
@@ -28,6 +29,8 @@ class SparseViewTrainer(SupervisedTrainer):
         network: PointForward, bare or in a distributed wrapper.
         loss_function: the stage's loss.
         max_gradient_norm: clip the gradient to this norm; None never clips.
+        seed: seed of everything random, see EpochSeeder; saved with the trainer, so that a resumed run keeps it.
+        rank: rank of this process.
         kwargs: further arguments of SupervisedTrainer.
 
     Raises:
@@ -39,12 +42,17 @@ class SparseViewTrainer(SupervisedTrainer):
         network: torch.nn.Module,
         loss_function: StageLoss,
         max_gradient_norm: float | None = 1.0,
+        seed: int = 0,
+        rank: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(network=network, loss_function=loss_function, decollate=False, **kwargs)
         if self.amp and self.state.device.type != "cuda":
             raise InputError("amp", f"is on for the device {self.state.device}.", "Set amp to false, or use CUDA.")
         self.max_gradient_norm = max_gradient_norm
+        self.state.seed = int(seed)
+        self.state_dict_user_keys.append("seed")
+        EpochSeeder(rank).attach(self)
         self.check_stage(self.dice, loss_function)
         self.add_event_handler(IterationEvents.LOSS_COMPLETED, self._check_loss)
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip_gradient)
@@ -68,9 +76,10 @@ class SparseViewTrainer(SupervisedTrainer):
         if not torch.isfinite(loss):
             image = engine.state.batch.get(CommonKeys.IMAGE)
             names = image.meta.get("filename_or_obj", "unknown") if hasattr(image, "meta") else "unknown"
+            cases = ", ".join(sorted({str(name) for name in ensure_tuple(names)}))
             terms = ", ".join(f"{name} {float(value):.4g}" for name, value in self.loss_function.terms.items())
             raise InputError(
-                f"case {names}",
+                f"case {cases}",
                 f"gave a loss of {float(loss):.4g} ({terms}) in epoch {engine.state.epoch}.",
                 "Check its volume and projections; if they are sound, lower the learning rate.",
             )

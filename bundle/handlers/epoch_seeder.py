@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +13,17 @@ __all__ = ["EpochSeeder"]
 
 
 class EpochSeeder:
-    """Seeds every generator at the start of each epoch.
+    """Seeds every generator at the start of each epoch, from the engine's ``state.seed``.
 
     All that is drawn in an epoch (order of cases, views, points, noise, codes to restart) then follows from the
     seed, the epoch and the rank, so that a run resumed at an epoch repeats an uninterrupted one exactly, whatever
     the number of data-loading workers.
 
     Args:
-        seed: the run's seed; a resumed run takes the one of its checkpoint.
         rank: rank of this process.
     """
 
-    def __init__(self, seed: int = 0, rank: int = 0) -> None:
-        self.seed = int(seed)
+    def __init__(self, rank: int = 0) -> None:
         self.rank = int(rank)
 
     def attach(self, engine: Engine) -> None:
@@ -35,20 +32,13 @@ class EpochSeeder:
 
     def __call__(self, engine: Engine) -> None:
         """Seeds for the epoch that starts."""
-        state = int(np.random.SeedSequence([self.seed, engine.state.epoch, self.rank]).generate_state(1)[0])
+        state = int(np.random.SeedSequence([engine.state.seed, engine.state.epoch, self.rank]).generate_state(1)[0])
         random.seed(state)
         np.random.seed(state)
         torch.manual_seed(state)
         loader = engine.state.dataloader
-        set_rnd(loader.dataset, seed=state)
+        if hasattr(loader, "dataset"):
+            set_rnd(loader.dataset, seed=state)
         sampler = getattr(loader, "sampler", None)
         if hasattr(sampler, "set_epoch"):
             sampler.set_epoch(engine.state.epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The seed."""
-        return {"seed": self.seed}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up the seed of an earlier run."""
-        self.seed = int(state_dict["seed"])

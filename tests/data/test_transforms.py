@@ -62,6 +62,18 @@ def test_views_for_evaluation_are_fixed(scan):
     assert draw({"num_sparse": 4})["views"].tolist() == [0, 10, 20, 30]
 
 
+def test_items_with_fewer_views_repeat_their_own(scan):
+    """Batches of different view counts are rectangular, and no feature changes by it."""
+    draw = SampleViewsd(scan, [3, 5], None).set_random_state(0)
+    items = [draw({}) for _ in range(20)]
+    assert {len(item["views"]) for item in items} == {5}
+    assert {len(set(item["views"].tolist())) for item in items} == {3, 5}
+    short = next(item for item in items if len(set(item["views"].tolist())) == 3)
+    assert short["views"].tolist()[3:] == short["views"].tolist()[:2]
+    torch.testing.assert_close(short["matrices"][3:], short["matrices"][:2])
+    assert short["sparse_mask"].all()
+
+
 def test_views_of_stored_projections(scan):
     stored = {"projections": torch.arange(40.0)[:, None, None].expand(40, 24, 32)}
     geometry = scan.geometry(scan.candidate_angles_rad)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from bundle.inferer import VolumeInferer
+from bundle.networks import DiCE
+from tests.networks.test_dice import TINY
+
+
+@pytest.fixture
+def network(scan) -> DiCE:
+    return DiCE(scan, denoise_blocks=1, **TINY).eval()
+
+
+@pytest.fixture
+def matrices(scan) -> torch.Tensor:
+    return torch.tensor(scan.geometry(np.linspace(0, 2, 5)).unit_matrices(), dtype=torch.float32)[None]
+
+
+def test_equals_the_one_tensor_call(network, matrices):
+    x = torch.rand(1, 5, 24, 32)
+    with torch.no_grad():
+        expected = network(x, torch.linspace(0, 2, 5)).clamp(0, 1)
+    torch.testing.assert_close(VolumeInferer()(x, network, matrices), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("points_per_chunk", [1, 333, 10**7])
+def test_chunk_size_does_not_matter(network, matrices, points_per_chunk):
+    x = torch.rand(1, 5, 24, 32)
+    whole = VolumeInferer((5, 6, 7))(x, network, matrices)
+    torch.testing.assert_close(VolumeInferer((5, 6, 7), points_per_chunk)(x, network, matrices), whole)
+
+
+def test_any_resolution_samples_the_same_function(network, matrices):
+    """Every third voxel centre of a grid three times as fine is a voxel centre of the coarse one."""
+    x = torch.rand(1, 5, 24, 32)
+    coarse = VolumeInferer((4, 5, 6))(x, network, matrices)
+    fine = VolumeInferer((12, 15, 18))(x, network, matrices)
+    torch.testing.assert_close(fine[..., 1::3, 1::3, 1::3], coarse, atol=1e-5, rtol=1e-4)
+
+
+def test_dense_views_are_not_used_after_view_adjustment(network, matrices):
+    x = torch.rand(1, 5, 24, 32)
+    mask = torch.tensor([[True, True, True]])
+    both = [
+        VolumeInferer((4, 5, 6))(v, network, matrices, mask)
+        for v in (x, x + torch.arange(5)[None, :, None, None].ge(3))
+    ]
+    torch.testing.assert_close(both[0], both[1])
+    alone = VolumeInferer((4, 5, 6))(x[:, :3], network, matrices[:, :3])
+    torch.testing.assert_close(both[0], alone)
+
+
+def test_batch_with_different_numbers_of_sparse_views(network, matrices):
+    x = torch.rand(2, 5, 24, 32)
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    together = VolumeInferer((4, 5, 6))(x, network, matrices.expand(2, -1, -1, -1), mask)
+    alone = VolumeInferer((4, 5, 6))(x[1:, :2], network, matrices[:, :2])
+    torch.testing.assert_close(together[1:], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_progress_bar_goes_to_stderr(network, matrices, capsys):
+    VolumeInferer((4, 5, 6), 30, progress=True)(torch.rand(1, 5, 24, 32), network, matrices)
+    captured = capsys.readouterr()
+    assert "reconstruct" in captured.err
+    assert captured.out == ""

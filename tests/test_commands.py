@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from bundle.__main__ import main
+from bundle.checkpoint import save_checkpoint
+from bundle.data.projection_file import read_projections
+from bundle.networks import DiCE
+from bundle.presets import load_preset
+from tests.conftest import write_nifti
+
+SIZES = {"encoder_channels": [4, 6], "decoder_channels": 8, "point_channels": [8], "low_resolution": 6}
+
+
+def call(monkeypatch, *arguments) -> None:
+    monkeypatch.setattr(sys, "argv", ["bundle", *map(str, arguments)])
+    main()
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Random weights of a small network, with its configuration beside them, as convert writes it."""
+    overlay = {
+        **SIZES,
+        "codes": 16,
+        "denoise_blocks": 0,
+        "preset": "luna16",
+        "detector_shape": [24, 32],
+        "volume_shape": [20, 18, 16],
+    }
+    scan = load_preset("luna16", (24, 32), (20, 18, 16))
+    torch.manual_seed(0)
+    network = DiCE(scan, **SIZES, quantizer={"codes": 16})
+    (tmp_path / "model.json").write_text(json.dumps(overlay))
+    save_checkpoint(network.state_dict(), tmp_path / "model.pt")
+    return tmp_path / "model.pt"
+
+
+@pytest.fixture
+def ct(tmp_path, phantom):
+    """The asymmetric phantom over the preset's field of view, stored in another axis order."""
+    write_nifti(tmp_path / "ct.nii.gz", phantom, (409.6 / 20, 409.6 / 18, 409.6 / 16), "SAR")
+    return tmp_path / "ct.nii.gz"
+
+
+def simulate(monkeypatch, ct, output, *more) -> None:
+    call(
+        monkeypatch,
+        "simulate",
+        "--source",
+        ct,
+        "--output",
+        output,
+        "--detector_shape",
+        "[24,32]",
+        "--volume_shape",
+        "[20,18,16]",
+        *more,
+    )
+
+
+def test_simulate_then_reconstruct(tmp_path, monkeypatch, ct, model):
+    simulate(monkeypatch, ct, tmp_path / "scan.npz", "--num_views", 5)
+    assert read_projections(tmp_path / "scan.npz").projections.shape == (5, 24, 32)
+    for source, name, more in ((tmp_path / "scan.npz", "a", ()), (ct, "b", ("--num_views", 5))):
+        call(
+            monkeypatch,
+            "reconstruct",
+            "--source",
+            source,
+            "--output",
+            tmp_path / f"{name}.nii.gz",
+            "--checkpoint",
+            model,
+            "--device",
+            "cpu",
+            *more,
+        )
+    from_file, from_ct = (nib.load(tmp_path / f"{name}.nii.gz") for name in "ab")
+    np.testing.assert_array_equal(from_file.get_fdata(), from_ct.get_fdata())
+    np.testing.assert_allclose(from_file.affine, from_ct.affine, atol=1e-3)
+
+
+@pytest.mark.parametrize("through_file", [True, False])
+@pytest.mark.parametrize("shape", [(20, 18, 16), (40, 36, 32)])
+def test_reconstruction_lies_where_the_ct_lay(tmp_path, monkeypatch, phantom, ct, model, through_file, shape):
+    """With an oracle for a network, the output shows the CT's values at the CT's places in the patient."""
+    from bundle.networks.feature_sampling import sample_volume
+
+    truth = torch.from_numpy(phantom)[None, None] * (2000 / 2024)  # 1000 HU in the preset's window
+    monkeypatch.setattr(DiCE, "decode", lambda self, f, v, m, points, mask: sample_volume(truth, points, False))
+    source = ct
+    if through_file:
+        simulate(monkeypatch, ct, tmp_path / "scan.npz")
+        source = tmp_path / "scan.npz"
+    call(
+        monkeypatch,
+        "reconstruct",
+        "--source",
+        source,
+        "--output",
+        tmp_path / "out.nii.gz",
+        "--checkpoint",
+        model,
+        "--output_shape",
+        str(list(shape)),
+        "--device",
+        "cpu",
+    )
+    out, original = nib.load(tmp_path / "out.nii.gz"), nib.load(ct)
+    assert out.shape == shape
+    voxels = np.random.RandomState(0).randint(2, np.array(original.shape) - 2, (400, 3))
+    world = nib.affines.apply_affine(original.affine, voxels)
+    index = nib.affines.apply_affine(np.linalg.inv(out.affine), world)
+    from scipy.ndimage import map_coordinates
+
+    found = map_coordinates(out.get_fdata(), index.T, order=1, mode="nearest")
+    expected = original.get_fdata()[tuple(voxels.T)]
+    if shape == tuple(phantom.shape):
+        assert np.abs(found - expected).max() < 12  # HU; a finer grid interpolates between voxels
+    assert np.abs(found - expected).mean() < 40
+    assert np.corrcoef(found, expected)[0, 1] > 0.98
+
+
+def test_noise_is_an_option(tmp_path, monkeypatch, ct):
+    for name, more in (("clean", ()), ("noisy", ("--photons", "1e4")), ("again", ("--photons", "1e4"))):
+        simulate(monkeypatch, ct, tmp_path / f"{name}.npz", *more)
+    clean, noisy, again = (read_projections(tmp_path / f"{n}.npz").projections for n in ("clean", "noisy", "again"))
+    assert not np.array_equal(clean, noisy)
+    np.testing.assert_array_equal(noisy, again)
+
+
+def test_convert_command(tmp_path, monkeypatch, capsys):
+    from tests.test_convert import published
+
+    save_checkpoint(published("finetune"), tmp_path / "published.pth")
+    call(monkeypatch, "convert", "--source", tmp_path / "published.pth", "--output", tmp_path / "converted.pt")
+    assert "converted.json" in capsys.readouterr().out
+    assert (tmp_path / "converted.pt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("simulate", "--source", "none.nii.gz", "--output", "{out}.npz"), "none.nii.gz: does not exist"),
+        (("simulate", "--source", "{ct}", "--output", "{out}.npz", "--preset", "x"), "preset 'x': is not in"),
+        (("simulate", "--source", "{ct}", "--output", "{out}.npz", "--num_views", "201"), "201"),
+        (("simulate", "--source", "{ct}", "--output", "{ct}"), "exists already"),
+        (("simulate", "--source", "{ct}", "--output", "/dev/null/x.npz"), "/dev/null: cannot be made"),
+        (("reconstruct", "--source", "{ct}", "--output", "{out}.nii.gz", "--checkpoint", "no.pt"), "no.pt: does not"),
+        (
+            ("reconstruct", "--source", "{ct}", "--output", "{out}.mha", "--checkpoint", "{model}"),
+            "is not a NIfTI name",
+        ),
+        (("reconstruct", "--source", "{ct}", "--output", "{out}.nii.gz", "--config", "no.json"), "config no.json"),
+        (("convert", "--source", "{ct}", "--output", "{out}.pt"), "ct.nii.gz: "),
+    ],
+)
+def test_bad_input_ends_with_one_message(tmp_path, monkeypatch, capsys, ct, model, arguments, message):
+    before = sorted(path.name for path in tmp_path.iterdir())
+    filled = [a.format(ct=ct, model=model, out=tmp_path / "out") for a in arguments]
+    with pytest.raises(SystemExit) as caught:
+        call(monkeypatch, *filled)
+    assert caught.value.code == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_help_texts(monkeypatch, capsys):
+    for verb in ("reconstruct", "simulate", "convert"):
+        with pytest.raises(SystemExit) as caught:
+            call(monkeypatch, verb, "--help")
+        assert caught.value.code == 0
+    assert "projection file" in capsys.readouterr().err
