@@ -235,7 +235,7 @@ class ConeBeamGeometry:
         return cls(**record)
 
     def checksum(self) -> str:
-        """SHA-256 over every number, for provenance records."""
+        """SHA-256 over every number but the nominal angles, for provenance records."""
         digest = hashlib.sha256()
         for name in _PER_VIEW_VECTORS:
             digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())

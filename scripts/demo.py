@@ -7,6 +7,7 @@ interrupted goes on where it stopped; delete runs/demo to start anew.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -59,6 +60,8 @@ def main() -> None:
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     warnings.filterwarnings("ignore")
+    for name in ("monai.bundle.workflows", "monai.data.nvimgcodec_pydicom_plugin"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     from bundle.handlers.metrics_table import read_rows
 
     began = time.monotonic()

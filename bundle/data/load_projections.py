@@ -6,16 +6,28 @@ import os
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import torch
 import torch.nn.functional as F
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
+from bundle.data.ct_volume import LPS_TO_RAS
 from bundle.data.projection_file import ProjectionSet, read_projections
+from bundle.errors import InputError
 from bundle.presets import ScanPreset
 
-__all__ = ["LoadProjectionsd", "network_input"]
+__all__ = ["LoadProjectionsd", "check_same_volume", "network_input", "unit_to_patient"]
+
+
+def unit_to_patient(data: ProjectionSet) -> np.ndarray:
+    """[4, 4] map from the unit cube over the scan's volume to patient coordinates (RAS mm)."""
+    geometry = data.geometry
+    to_world = np.diag([*geometry.volume_size_mm, 1.0])
+    to_world[:3, 3] = np.array(geometry.volume_centre_mm) - np.array(geometry.volume_size_mm) / 2
+    return LPS_TO_RAS @ data.world_to_patient @ to_world
 
 
 def network_input(data: ProjectionSet, scan: ScanPreset) -> dict[str, torch.Tensor]:
@@ -47,6 +59,31 @@ def network_input(data: ProjectionSet, scan: ScanPreset) -> dict[str, torch.Tens
     }
 
 
+def check_same_volume(data: ProjectionSet, volume: MetaTensor, source: object) -> None:
+    """Refuses stored projections of another volume than the one they are to be trained with.
+
+    Args:
+        data: stored projections.
+        volume: [1, X, Y, Z] CT on the scan's grid, with its affine.
+        source: what to name in the message.
+
+    Raises:
+        InputError: when the projections' volume lies elsewhere in the patient, by more than a voxel at a corner.
+    """
+    corners = np.array([[x, y, z] for x in (0.0, 1.0) for y in (0.0, 1.0) for z in (0.0, 1.0)])
+    index = corners * np.array(volume.shape[1:]) - 0.5
+    affine = np.asarray(volume.affine, dtype=np.float64)
+    there = nib.affines.apply_affine(affine, index)
+    here = nib.affines.apply_affine(unit_to_patient(data), corners)
+    distance = float(np.linalg.norm(here - there, axis=1).max())
+    if distance > np.linalg.norm(affine[:3, :3], axis=0).max():
+        raise InputError(
+            source,
+            f"describes a volume that lies {distance:.1f} mm away from the CT's.",
+            "Make the projections of this CT with this preset (python -m bundle simulate).",
+        )
+
+
 class LoadProjectionsd(MapTransform):
     """Reads stored candidate projections, adding their "matrices" and "angles_rad" to the item.
 
@@ -54,6 +91,9 @@ class LoadProjectionsd(MapTransform):
         keys: the one entry that holds a projection file's path; it becomes [views, V, U].
         scan: the network's scan.
         allow_missing_keys: skip absent entries.
+
+    Raises:
+        InputError: when an item's "image" is another volume than its projections'.
     """
 
     def __init__(self, keys: KeysCollection, scan: ScanPreset, allow_missing_keys: bool = False) -> None:
@@ -66,7 +106,10 @@ class LoadProjectionsd(MapTransform):
         """Transforms one item."""
         d = dict(data)
         for key in self.key_iterator(d):
-            loaded = network_input(read_projections(os.fspath(d[key])), self.scan)
+            stored = read_projections(os.fspath(d[key]))
+            if "image" in d:
+                check_same_volume(stored, d["image"], d[key])
+            loaded = network_input(stored, self.scan)
             d[key] = loaded.pop("projections")
             d.update(loaded)
         return d

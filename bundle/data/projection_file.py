@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ FORMAT = "deepsparse-projections"
 VERSION = 1
 QUANTITIES = ("normalised", "attenuation")
 _ARRAYS = ("source_mm", "detector_centre_mm", "u_axis", "v_axis", "angles_rad")
+_MU_WATER_PER_MM = (0.003, 0.1)  # from megavolt beams to 20 keV; outside it the unit is another
 _SIZES = ("detector_shape", "pixel_mm", "volume_shape", "voxel_mm", "volume_centre_mm")
 
 
@@ -77,6 +77,7 @@ class ProjectionSet:
                 f"has projections of shape {self.projections.shape} where its geometry says {expected} (view, v, u).",
                 "Make both describe the same views and pixels.",
             )
+        self._check_settings(source)
         if self.quantity not in QUANTITIES:
             raise InputError(source, f"has the quantity {self.quantity!r}.", f"Use one of {QUANTITIES}.")
         check_finite(self.projections, source)
@@ -93,6 +94,25 @@ class ProjectionSet:
                     f"{np.rad2deg(actual[view]):.1f}.",
                     "Correct the angles, or their unit (radians), or the source positions.",
                 )
+
+    def _check_settings(self, source: object) -> None:
+        if len(self.hu_window) != 2 or not self.hu_window[0] < self.hu_window[1]:
+            raise InputError(source, f"has the HU window {list(self.hu_window)}.", "Give two numbers, the lower first.")
+        if not _MU_WATER_PER_MM[0] <= self.mu_water_per_mm <= _MU_WATER_PER_MM[1]:
+            raise InputError(
+                source,
+                f"has mu_water_per_mm {self.mu_water_per_mm}.",
+                f"Give the attenuation of water per millimetre ({MU_WATER_PER_MM} at 60 keV).",
+            )
+        matrix = np.asarray(self.world_to_patient)
+        rigid = matrix.shape == (4, 4) and np.isfinite(matrix).all() and np.allclose(matrix[3], [0, 0, 0, 1])
+        if rigid:
+            rotation = matrix[:3, :3]
+            rigid = np.allclose(rotation.T @ rotation, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0
+        if not rigid:
+            raise InputError(
+                source, "has a world_to_patient that is not a rotation and a shift.", "Give a rigid 4 x 4 map in mm."
+            )
 
     def normalised(self, hu_window: tuple[float, float]) -> np.ndarray:
         """[view, v, u] normalised projections for the given HU window."""
@@ -143,7 +163,7 @@ def read_projections(path: str | os.PathLike) -> ProjectionSet:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
+    except Exception as error:  # damaged archives raise a dozen kinds, zlib's and tokenize's among them
         raise InputError(
             path,
             f"is not a readable projection file ({error}).",
@@ -163,22 +183,22 @@ def read_projections(path: str | os.PathLike) -> ProjectionSet:
                 f"Expected {FORMAT!r}, version {VERSION}.",
             )
         sizes = {name: header[name] for name in _SIZES}
-        settings = {name: header[name] for name in ("quantity", "mu_water_per_mm", "provenance")}
-        hu_window = tuple(float(v) for v in header["hu_window"])
-    except (json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
+        settings = {name: header[name] for name in ("quantity", "provenance")}
+        settings["mu_water_per_mm"] = float(header["mu_water_per_mm"])
+        settings["hu_window"] = tuple(float(v) for v in header["hu_window"])
+    except InputError:
+        raise
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise InputError(path, f"has a damaged header ({error}).", "See docs/geometry.md for the format.") from error
     if str(arrays["checksum"]) != _checksum(arrays):
         raise InputError(path, "does not match its checksum.", "It was damaged or edited: get another copy.")
-    if len(arrays["projections"]) != len(arrays["source_mm"]):
-        raise InputError(
-            path,
-            f"has {len(arrays['projections'])} projections and {len(arrays['source_mm'])} source positions.",
-            "Make both describe the same views.",
-        )
+    numeric = ("projections", "world_to_patient", *_ARRAYS)
+    wrong = [name for name in numeric if arrays[name].dtype.kind != "f"]
+    if wrong:
+        raise InputError(path, f"has entries that are not floating point: {', '.join(wrong)}.", "See docs/geometry.md.")
     data = ProjectionSet(
         projections=arrays["projections"].astype(np.float32),
         geometry=ConeBeamGeometry(**{name: arrays[name] for name in _ARRAYS}, **sizes),
-        hu_window=hu_window,  # type: ignore[arg-type]
         world_to_patient=arrays["world_to_patient"],
         **settings,
     )

@@ -13,14 +13,14 @@ from monai.data import MetaTensor
 from monai.transforms import Transform
 
 from bundle.data.ct_volume import LPS_TO_RAS
-from bundle.data.load_projections import network_input
+from bundle.data.load_projections import network_input, unit_to_patient
 from bundle.data.projection_file import ProjectionSet, read_projections
 from bundle.physics.noise import DetectorNoise
 from bundle.presets import ScanPreset
 from bundle.sampling.views import uniform_views
 from bundle.simulation import simulate_projections
 
-__all__ = ["LoadReconstructionInputd", "project_ct", "unit_to_patient"]
+__all__ = ["LoadReconstructionInputd", "project_ct"]
 
 
 def project_ct(
@@ -57,14 +57,6 @@ def project_ct(
         world_to_patient=patient_affine_lps @ np.linalg.inv(geometry.volume_affine),
         provenance={"simulated_from": str(volume.meta.get("filename_or_obj", "")), "preset": scan.name},
     )
-
-
-def unit_to_patient(data: ProjectionSet) -> np.ndarray:
-    """[4, 4] map from the unit cube over the scan's volume to patient coordinates (RAS mm)."""
-    geometry = data.geometry
-    to_world = np.diag([*geometry.volume_size_mm, 1.0])
-    to_world[:3, 3] = np.array(geometry.volume_centre_mm) - np.array(geometry.volume_size_mm) / 2
-    return LPS_TO_RAS @ data.world_to_patient @ to_world
 
 
 class LoadReconstructionInputd(Transform):

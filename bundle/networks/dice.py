@@ -103,6 +103,13 @@ class DiCE(nn.Module):
         )
         self.point_decoder = PointDecoder(sum(encoder_channels) + decoder_channels, point_channels, head)
         self._frozen: list[str] = []
+        self.largest_stride: int = 2 ** (len(encoder_channels) - 1)
+        if any(n % self.largest_stride for n in scan.detector_shape):
+            raise InputError(
+                "detector_shape",
+                f"is {list(scan.detector_shape)}, which {len(encoder_channels)} scales cannot halve evenly.",
+                f"Give multiples of {self.largest_stride}.",
+            )
 
         self.volume_shape: list[int] = [int(n) for n in scan.volume_shape]
         self.row_direction: str = scan.row_direction
@@ -176,8 +183,19 @@ class DiCE(nn.Module):
         )
 
     def output_points(self, shape: list[int], start: int, stop: int, like: torch.Tensor) -> torch.Tensor:
-        """[1, stop - start, 3] unit-cube points of the voxels start to stop of an output of the given shape."""
-        return grid_points(shape, start, stop, self.corner_output, True, like.float()).unsqueeze(0)
+        """Points at which to ask the network for the voxels start to stop of an output of the given shape.
+
+        A network with the "corner" grid learnt to answer for voxel i of its n at i / (n - 1), whatever the voxel's
+        place; an output of another shape is asked for at the points that mean the same places.
+
+        Returns:
+            [1, stop - start, 3].
+        """
+        points = grid_points(shape, start, stop, False, like.float())
+        if self.corner_output:
+            trained = torch.tensor(self.volume_shape, dtype=points.dtype, device=points.device)
+            points = (points * trained - 0.5) / (trained - 1.0).clamp(min=1.0)
+        return points.unsqueeze(0)
 
     def encode(self, projections: torch.Tensor) -> list[torch.Tensor]:
         """Encodes every view.
@@ -189,6 +207,8 @@ class DiCE(nn.Module):
             [B, views, C_k, V / 2^k, U / 2^k] per scale, full resolution first.
         """
         batch, views = projections.shape[0], projections.shape[1]
+        if projections.shape[2] % self.largest_stride != 0 or projections.shape[3] % self.largest_stride != 0:
+            raise ValueError("rows and columns must be multiples of the encoder's largest stride; resample them")
         maps = self.encoder(projections.flatten(0, 1).unsqueeze(1))
         return [m.reshape(batch, views, m.shape[1], m.shape[2], m.shape[3]) for m in maps]
 
@@ -208,7 +228,7 @@ class DiCE(nn.Module):
         r = self.low_resolution
         if view_mask is not None:
             features, matrices = first_views(features, matrices, view_mask.shape[1])
-        points = grid_points([r, r, r], 0, r * r * r, self.corner_low_resolution, False, matrices)
+        points = grid_points([r, r, r], 0, r * r * r, self.corner_low_resolution, matrices)
         coordinates = detector_coordinates(matrices, points.unsqueeze(0).expand(matrices.shape[0], -1, -1))
         volumes: list[torch.Tensor] = []
         for k in range(len(features) - 1, -1, -1):

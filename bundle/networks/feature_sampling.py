@@ -10,17 +10,14 @@ import torch.nn.functional as F
 __all__ = ["detector_coordinates", "first_views", "grid_points", "max_over_views", "sample_maps", "sample_volume"]
 
 
-def grid_points(
-    shape: list[int], start: int, stop: int, corner: bool, closed: bool, like: torch.Tensor
-) -> torch.Tensor:
+def grid_points(shape: list[int], start: int, stop: int, corner: bool, like: torch.Tensor) -> torch.Tensor:
     """Points of a regular grid over the unit cube, by flat voxel index.
 
     Args:
         shape: voxels (x, y, z).
         start: first flat index; z changes fastest.
         stop: end of the indices.
-        corner: put voxel i at i / n (or i / (n - 1)) instead of its centre (i + 1/2) / n.
-        closed: with corner, divide by n - 1, so that the last voxel lies on the far face.
+        corner: put voxel i of n at i / n instead of its centre (i + 1/2) / n.
         like: gives type and device.
 
     Returns:
@@ -31,11 +28,7 @@ def grid_points(
     index = [flat // plane, (flat % plane) // shape[2], flat % shape[2]]
     coordinates = []
     for axis in range(3):
-        i = index[axis].to(like.dtype)
-        if corner:
-            coordinates.append(i / (max(shape[axis] - 1, 1) if closed else shape[axis]))
-        else:
-            coordinates.append((i + 0.5) / shape[axis])
+        coordinates.append((index[axis].to(like.dtype) + (0.0 if corner else 0.5)) / shape[axis])
     return torch.stack(coordinates, dim=-1)
 
 

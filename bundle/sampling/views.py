@@ -98,6 +98,8 @@ def hybrid_views(
     sparse = uniform_views(num_sparse, len(candidate_rad), offsets[0])
     if num_total is None:
         return ViewSet(sparse, np.ones(num_sparse, dtype=bool))
+    if not np.isfinite(candidate_rad).all():
+        raise InputError("angles_rad", "are unknown.", "Auxiliary views need the gantry angle of every stored view.")
     if num_total < num_sparse:
         raise InputError("num_total", f"is {num_total}, below num_sparse = {num_sparse}.", "Ask for at least as many.")
     dense = uniform_views(num_total, len(candidate_rad), offsets[1])

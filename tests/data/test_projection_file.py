@@ -98,6 +98,11 @@ def test_damaged_files(tmp_path, data, changes, message):
         (lambda d: replace(d, projections=6e4 * np.exp(-d.projections)), "counts"),
         (lambda d: replace(d, projections=np.exp(-d.projections)), "transmissions"),
         (lambda d: replace(d, quantity="density"), "density"),
+        (lambda d: replace(d, hu_window=(5.0, 5.0)), "HU window"),
+        (lambda d: replace(d, mu_water_per_mm=0.2), "per millimetre"),
+        (lambda d: replace(d, world_to_patient=np.full((4, 4), np.nan)), "world_to_patient"),
+        (lambda d: replace(d, world_to_patient=np.diag([2.0, 1, 1, 1])), "world_to_patient"),
+        (lambda d: replace(d, world_to_patient=np.diag([-1.0, 1, 1, 1])), "world_to_patient"),
     ],
 )
 def test_contradictions_are_refused_before_writing(tmp_path, data, change, message):
@@ -114,3 +119,21 @@ def test_unreadable_files(tmp_path):
         read_projections(tmp_path / "text.npz")
     with pytest.raises(InputError, match=r"\.npz"):
         write_projections(ProjectionSet(np.zeros((1, 2, 2)), None), tmp_path / "scan.npy")  # type: ignore[arg-type]
+
+
+def test_no_damage_escapes_as_another_exception(tmp_path, data):
+    """Any flipped bit is either refused with one message or leaves the contents as they were."""
+    write_projections(data, tmp_path / "scan.npz")
+    content = (tmp_path / "scan.npz").read_bytes()
+    rng = np.random.RandomState(0)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        damaged[rng.randint(len(damaged))] ^= 1 << rng.randint(8)
+        (tmp_path / "bad.npz").write_bytes(damaged)
+        try:
+            back = read_projections(tmp_path / "bad.npz")
+            np.testing.assert_array_equal(back.projections, data.projections)
+        except InputError:
+            refused += 1
+    assert refused > 100

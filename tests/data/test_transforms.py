@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,9 @@ from monai.bundle import ConfigParser
 from monai.data import list_data_collate
 
 from bundle.data.load_ct import LoadCTd
-from bundle.data.load_projections import LoadProjectionsd, network_input
+from bundle.data.load_projections import LoadProjectionsd, network_input, unit_to_patient
 from bundle.data.projection_file import ProjectionSet, write_projections
-from bundle.data.reconstruction_input import LoadReconstructionInputd, project_ct, unit_to_patient
+from bundle.data.reconstruction_input import LoadReconstructionInputd, project_ct
 from bundle.data.sample_points import SamplePointsd
 from bundle.data.sample_views import SampleViewsd
 from bundle.data.simulate import SimulateProjectionsd
@@ -115,6 +117,21 @@ def test_simulated_stored_and_direct_projections_agree(tmp_path, scan, phantom):
     assert simulated["projections"].shape == (40, 24, 32)
 
 
+def test_projections_of_another_volume_are_refused(tmp_path, scan, ct_file, ct_transforms):
+    """Stored projections are tied to the CT that they are trained with."""
+    volume = ct_transforms({"image": ct_file})["image"]
+    load = LoadProjectionsd("projections", scan)
+    data = project_ct(volume, scan, 4)
+    write_projections(data, tmp_path / "scan.npz")
+    load({"image": volume, "projections": tmp_path / "scan.npz"})
+    moved = data.world_to_patient.copy()
+    moved[0, 3] += 50
+    for change in ({"world_to_patient": moved}, {"geometry": replace(data.geometry, voxel_mm=(4.0, 4.5, 5.0))}):
+        write_projections(replace(data, **change), tmp_path / "other.npz")
+        with pytest.raises(InputError, match=r"other\.npz.*mm away"):
+            load({"image": volume, "projections": tmp_path / "other.npz"})
+
+
 def test_simulated_noise_is_the_same_every_time(scan, phantom):
     volume = torch.from_numpy(phantom)[None]
     clean = SimulateProjectionsd(scan)({"image": volume})["projections"]
@@ -132,8 +149,6 @@ def test_network_input_turns_rows_and_resamples(scan, phantom):
     flipped = ProjectionSet(data.projections[:, ::-1].copy(), data.geometry.flip_rows(), hu_window=scan.hu_window)
     for key, value in network_input(flipped, scan).items():
         torch.testing.assert_close(value, plain[key])
-    from dataclasses import replace
-
     coarse = replace(scan, detector_shape=(12, 16), pixel_mm=(28.0, 24.0))
     smaller = network_input(data, coarse)
     assert smaller["projections"].shape == (4, 12, 16)

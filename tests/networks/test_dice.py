@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -45,6 +47,27 @@ def test_one_tensor_in_one_volume_out(scan, angles):
     with torch.no_grad():
         out = network(torch.rand(2, 5, 24, 32), given)
     assert out.shape == (2, 1, 20, 18, 16)
+
+
+def test_output_points_of_both_conventions(scan):
+    """Published weights answer for voxel i of n at i / (n - 1); other shapes are asked for at the same places."""
+    like = torch.zeros(1)
+    new, published = DiCE(scan, **TINY), DiCE(scan, output_grid="corner", **TINY)
+    n = torch.tensor([20.0, 18.0, 16.0])
+    index = torch.stack(torch.meshgrid(*[torch.arange(int(k)).float() for k in n], indexing="ij"), -1).reshape(-1, 3)
+    shape, total = [20, 18, 16], 20 * 18 * 16
+    torch.testing.assert_close(new.output_points(shape, 0, total, like)[0], (index + 0.5) / n)
+    torch.testing.assert_close(published.output_points(shape, 0, total, like)[0], index / (n - 1))
+    fine = published.output_points([60, 54, 48], 0, 27 * total, like)[0].reshape(60, 54, 48, 3)[1::3, 1::3, 1::3]
+    torch.testing.assert_close(fine.reshape(-1, 3), index / (n - 1), atol=1e-5, rtol=1e-5)
+
+
+def test_detectors_that_cannot_be_halved_are_refused(scan):
+    odd = replace(scan, detector_shape=(22, 32))
+    with pytest.raises(InputError, match="multiples of 4"):
+        DiCE(odd, **TINY)
+    with pytest.raises(ValueError, match="multiples"):
+        DiCE(scan, **TINY)(torch.rand(1, 2, 22, 32))
 
 
 def test_default_angles_span_the_arc(scan):

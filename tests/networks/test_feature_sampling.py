@@ -16,15 +16,12 @@ from bundle.networks.feature_sampling import (
 
 def test_grid_points_order_and_conventions():
     like = torch.zeros(1)
-    centres = grid_points([2, 3, 4], 0, 24, False, False, like)
+    centres = grid_points([2, 3, 4], 0, 24, False, like)
     torch.testing.assert_close(centres[0], torch.tensor([1 / 4, 1 / 6, 1 / 8]))
     torch.testing.assert_close(centres[1] - centres[0], torch.tensor([0, 0, 1 / 4]))
     torch.testing.assert_close(centres[-1], torch.tensor([3 / 4, 5 / 6, 7 / 8]))
-    torch.testing.assert_close(
-        grid_points([2, 3, 4], 23, 24, True, False, like)[0], torch.tensor([1 / 2, 2 / 3, 3 / 4])
-    )
-    torch.testing.assert_close(grid_points([2, 3, 4], 23, 24, True, True, like)[0], torch.ones(3))
-    torch.testing.assert_close(grid_points([2, 3, 4], 5, 9, False, False, like), centres[5:9])
+    torch.testing.assert_close(grid_points([2, 3, 4], 23, 24, True, like)[0], torch.tensor([1 / 2, 2 / 3, 3 / 4]))
+    torch.testing.assert_close(grid_points([2, 3, 4], 5, 9, False, like), centres[5:9])
 
 
 def test_coordinates_agree_with_the_geometry(scan):

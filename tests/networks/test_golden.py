@@ -63,7 +63,7 @@ def test_coordinates(golden):
     from bundle.networks.feature_sampling import detector_coordinates, grid_points
 
     close(detector_coordinates(golden.matrices, golden.points), golden.tensor("in_points_proj"), 1e-5)
-    low = grid_points([8, 8, 8], 0, 512, True, False, golden.points)[::64].expand(2, -1, -1)
+    low = grid_points([8, 8, 8], 0, 512, True, golden.points)[::64].expand(2, -1, -1)
     close(detector_coordinates(golden.matrices, low), golden.tensor("in_points_lr_proj_sample"), 1e-5)
 
 
