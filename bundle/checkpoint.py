@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bundle.data.atomic import atomic_path
+from bundle.atomic import atomic_path
 from bundle.errors import InputError
 
 __all__ = ["check_match", "load_network", "match_report", "read_checkpoint", "save_checkpoint", "weights_hash"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bundle.data.atomic import check_output
+from bundle.atomic import check_output
 from bundle.errors import InputError
 
 __all__ = ["COMMANDS", "convert", "reconstruct", "simulate"]

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
+from bundle.atomic import atomic_path, check_output
 from bundle.checkpoint import match_report, read_checkpoint, save_checkpoint
-from bundle.data.atomic import atomic_path, check_output
 from bundle.errors import InputError
 from bundle.networks import DiCE
 from bundle.presets import ScanPreset, load_preset

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bundle.data.atomic import atomic_path
+from bundle.atomic import atomic_path
 from bundle.metrics import psnr, ssim_3d
 from bundle.optional import require
 

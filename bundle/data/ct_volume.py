@@ -10,7 +10,7 @@ import numpy as np
 from monai.data import ITKReader, MetaTensor, NibabelReader
 from monai.transforms import LoadImage
 
-from bundle.data.atomic import atomic_path
+from bundle.atomic import atomic_path
 from bundle.data.checks import check_finite, check_hounsfield, check_spatial
 from bundle.errors import InputError
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from bundle.data.atomic import atomic_path
+from bundle.atomic import atomic_path
 from bundle.data.checks import check_finite
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry

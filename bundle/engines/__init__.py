@@ -6,6 +6,7 @@ from bundle.engines.trainers import (
     HyViPTrainer,
     SparseViewTrainer,
     ViewAdjustmentTrainer,
+    loss_terms,
 )
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "PrepareVolume",
     "SparseViewTrainer",
     "ViewAdjustmentTrainer",
+    "loss_terms",
 ]

@@ -23,10 +23,30 @@ class _PrepareProjections(PrepareBatch):
         seed: seed the noise anew with it for every batch, for evaluation; None draws from the global generator.
     """
 
+    target = "image"
+    passed_on: tuple[str, ...] = ("matrices",)
+
     def __init__(self, scan: ScanPreset, noise: DetectorNoise | None = None, seed: int | None = None) -> None:
         self.scan = scan
         self.noise = noise
         self.seed = seed
+
+    def __call__(
+        self,
+        batchdata: dict[str, Any],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict[str, Any]]:
+        """Gives projections [B, views, V, U], the target, and the network's other arguments by name."""
+        device, options = torch.device(device or "cpu"), {"non_blocking": non_blocking, **kwargs}
+        arguments = {name: _plain(batchdata[name]).to(device, **options) for name in self.passed_on}
+        mask = _plain(batchdata["sparse_mask"])
+        # The sparse views come first, so a mask of the most that an item has says all, and spares the rest the work.
+        short = mask[:, : int(mask.sum(dim=1).max())]
+        arguments["sparse_mask"] = None if bool(mask.all()) else short.to(device, **options)
+        target = _plain(batchdata[self.target]).to(device, **options)
+        return self._projections(batchdata, device, options), target, (), arguments
 
     def _projections(self, batch: dict[str, Any], device: torch.device, options: dict[str, Any]) -> torch.Tensor:
         if "projections" in batch:
@@ -39,48 +59,16 @@ class _PrepareProjections(PrepareBatch):
             scans.append(simulate_projections(volume[None], geometry, self.scan.hu_window, self.noise, generator))
         return torch.cat(scans)
 
-    def _views(self, batch: dict[str, Any], device: torch.device, options: dict[str, Any]) -> dict[str, Any]:
-        mask = _plain(batch["sparse_mask"])
-        # The sparse views come first, so a mask of the most that an item has says all, and spares the rest the work.
-        short = mask[:, : int(mask.sum(dim=1).max())]
-        return {
-            "matrices": _plain(batch["matrices"]).to(device, **options),
-            "sparse_mask": None if bool(mask.all()) else short.to(device, **options),
-        }
-
 
 class PreparePoints(_PrepareProjections):
-    """Training: projections in, the values of sampled points as the target."""
+    """Training: the target is the values [B, 1, points] of the sampled points [B, points, 3]."""
 
-    def __call__(
-        self,
-        batchdata: dict[str, Any],
-        device: str | torch.device | None = None,
-        non_blocking: bool = False,
-        **kwargs: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict[str, Any]]:
-        """Gives projections [B, views, V, U], values [B, 1, points], and matrices, points and sparse_mask by name."""
-        device, options = torch.device(device or "cpu"), {"non_blocking": non_blocking, **kwargs}
-        arguments = self._views(batchdata, device, options)
-        arguments["points"] = _plain(batchdata["points"]).to(device, **options)
-        values = _plain(batchdata["values"]).to(device, **options)
-        return self._projections(batchdata, device, options), values, (), arguments
+    target = "values"
+    passed_on = ("matrices", "points")
 
 
 class PrepareVolume(_PrepareProjections):
-    """Evaluation: projections in, the whole volume as the target."""
-
-    def __call__(
-        self,
-        batchdata: dict[str, Any],
-        device: str | torch.device | None = None,
-        non_blocking: bool = False,
-        **kwargs: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict[str, Any]]:
-        """Gives projections [B, views, V, U], volumes [B, 1, X, Y, Z], and matrices and sparse_mask by name."""
-        device, options = torch.device(device or "cpu"), {"non_blocking": non_blocking, **kwargs}
-        target = _plain(batchdata["image"]).to(device, **options)
-        return self._projections(batchdata, device, options), target, (), self._views(batchdata, device, options)
+    """Evaluation: the target is the whole volume [B, 1, X, Y, Z]."""
 
 
 def _plain(value: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from bundle.handlers.epoch_seeder import EpochSeeder
 from bundle.losses import StageLoss
 from bundle.networks import DiCE, PointForward
 
-__all__ = ["DatasetAdaptationTrainer", "HyViPTrainer", "SparseViewTrainer", "ViewAdjustmentTrainer"]
+__all__ = ["DatasetAdaptationTrainer", "HyViPTrainer", "SparseViewTrainer", "ViewAdjustmentTrainer", "loss_terms"]
 
 FROZEN_IN_VIEW_ADJUSTMENT = ("encoder", "embedding.quantizers")
 
@@ -71,7 +71,7 @@ class SparseViewTrainer(SupervisedTrainer):
         _expect("loss#denoising_weight > 0", loss.denoising_weight > 0, False)
 
     def _check_loss(self, engine: Engine) -> None:
-        loss = engine.state.output[CommonKeys.LOSS]
+        loss = engine.state.output[CommonKeys.LOSS].detach()
         engine.state.output["terms"] = dict(self.loss_function.terms)
         if not torch.isfinite(loss):
             image = engine.state.batch.get(CommonKeys.IMAGE)
@@ -90,6 +90,14 @@ class SparseViewTrainer(SupervisedTrainer):
                 self.scaler.unscale_(self.optimizer)
             trained = [p for p in self.network.parameters() if p.grad is not None]
             torch.nn.utils.clip_grad_norm_(trained, self.max_gradient_norm)
+
+
+def loss_terms(output: dict[str, Any]) -> dict[str, float]:
+    """The loss and its terms as plain numbers, from a trainer's output; an output_transform for logging handlers."""
+    return {
+        "loss": float(output[CommonKeys.LOSS].detach()),
+        **{name: float(term) for name, term in output["terms"].items()},
+    }
 
 
 class HyViPTrainer(SparseViewTrainer):

@@ -10,7 +10,7 @@ import monai.handlers
 from ignite.engine import Engine
 from ignite.handlers import DiskSaver
 
-from bundle.data.atomic import atomic_path
+from bundle.atomic import atomic_path
 
 __all__ = ["CheckpointSaver"]
 

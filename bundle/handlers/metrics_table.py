@@ -13,8 +13,8 @@ from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
 import bundle
+from bundle.atomic import atomic_path
 from bundle.checkpoint import weights_hash
-from bundle.data.atomic import atomic_path
 from bundle.data.ct_volume import case_name
 from bundle.metrics import quality
 from bundle.presets import ScanPreset

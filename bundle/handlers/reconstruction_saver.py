@@ -10,7 +10,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
-from bundle.data.atomic import check_output
+from bundle.atomic import check_output
 from bundle.data.ct_volume import case_name, write_hu
 from bundle.physics.attenuation import unit_to_hu
 from bundle.presets import ScanPreset

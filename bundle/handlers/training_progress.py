@@ -36,7 +36,8 @@ class TrainingProgress:
             self._bar = tqdm(total=total, initial=state.iteration - 1, desc=self.name, unit="step", disable=None)
         self._bar.update()
         if not self._bar.disable:
-            self._bar.set_postfix(epoch=state.epoch, loss=f"{float(state.output[CommonKeys.LOSS]):.4g}", refresh=False)
+            loss = state.output[CommonKeys.LOSS].item()
+            self._bar.set_postfix(epoch=state.epoch, loss=f"{loss:.4g}", refresh=False)
 
     def _close(self, engine: Engine, *error: BaseException) -> None:
         if self._bar is not None:

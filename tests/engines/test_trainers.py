@@ -139,3 +139,17 @@ def test_stored_and_simulated_projections_train_alike(tmp_path):
         done = run([*STAGES["pretrain"], DEMO], **small(tmp_path / str(cached), cache_projections=cached, num_sparse=6))
         losses.append(float(done.trainer.state.output["loss"]))
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_tensorboard_holds_the_loss_its_terms_and_the_validation(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    done = run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=2))
+    values = {}
+    for path in (tmp_path / "out" / "tensorboard" / "pretrain").glob("events*"):
+        events = EventAccumulator(str(path))
+        events.Reload()
+        values.update({tag: [e.value for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]})
+    assert {tag: len(v) for tag, v in values.items()} == {"loss": 4, "task": 4, "quantisation": 4, "val_psnr": 2}
+    assert values["loss"][-1] == pytest.approx(float(done.trainer.state.output["loss"]))
+    assert values["loss"][0] == pytest.approx(values["task"][0] + 0.1 * values["quantisation"][0], rel=1e-5)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from bundle.data.atomic import atomic_path, check_output
+from bundle.atomic import atomic_path, check_output
 from bundle.errors import InputError
 
 
