@@ -60,9 +60,10 @@ def main() -> None:
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     warnings.filterwarnings("ignore")
-    for name in ("monai.bundle.workflows", "monai.data.nvimgcodec_pydicom_plugin"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     from bundle.handlers.metrics_table import read_rows
+
+    for name in ("monai.bundle.workflows", "monai.data.nvimgcodec_pydicom_plugin"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # after the imports, which set levels of their own
 
     began = time.monotonic()
     for number, (title, run_id, files) in enumerate(STEPS, start=1):

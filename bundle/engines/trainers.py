@@ -94,10 +94,8 @@ class SparseViewTrainer(SupervisedTrainer):
 
 def loss_terms(output: dict[str, Any]) -> dict[str, float]:
     """The loss and its terms as plain numbers, from a trainer's output; an output_transform for logging handlers."""
-    return {
-        "loss": float(output[CommonKeys.LOSS].detach()),
-        **{name: float(term) for name, term in output["terms"].items()},
-    }
+    terms = {name: term.item() for name, term in output["terms"].items()}
+    return {"loss": output[CommonKeys.LOSS].item(), **terms}
 
 
 class HyViPTrainer(SparseViewTrainer):
