@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Iterator
@@ -11,7 +10,9 @@ from pathlib import Path
 
 from bundle.errors import InputError
 
-__all__ = ["atomic_path", "check_output"]
+__all__ = ["atomic_path", "check_output", "remove_partial"]
+
+PARTIAL_PREFIX = ".partial-"
 
 
 def check_output(path: str | os.PathLike, overwrite: bool) -> Path:
@@ -22,39 +23,55 @@ def check_output(path: str | os.PathLike, overwrite: bool) -> Path:
         overwrite: whether it may replace an existing one.
 
     Raises:
-        InputError: when the file exists and may not be replaced, or its folder cannot be made.
+        InputError: when the file exists and may not be replaced, or its folder cannot be made or written to.
     """
     path = Path(path)
     if path.exists() and not overwrite:
         raise InputError(path, "exists already.", "Choose another output, or set overwrite to true.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(path.parent, f"cannot be made ({error.strerror}).", "Choose another output folder.") from error
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(path.parent, "is not writable.", "Choose another output folder, or change its permissions.")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise InputError(path.parent, f"cannot be made: {folder} is a file.", "Choose another output folder.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(folder, "is not writable.", "Choose another output folder, or change its permissions.")
     return path
+
+
+def partial_name(path: Path) -> Path:
+    """Temporary name of a file that is being written."""
+    return path.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{path.name}")
+
+
+def remove_partial(folder: str | os.PathLike, pattern: str) -> None:
+    """Removes what killed runs left half written.
+
+    Args:
+        folder: the folder.
+        pattern: glob pattern of the final names.
+    """
+    for leftover in Path(folder).glob(f"{PARTIAL_PREFIX}*-{pattern}"):
+        leftover.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Gives a temporary name in the same folder and renames it on success; removes it on failure.
 
-    The temporary name keeps the suffixes, which writers choose their format by.
+    The temporary name keeps the suffixes, which writers choose their format by. Give torch.save an open file, not the
+    name: its own writer reports a full disk without saying so.
 
     Raises:
         InputError: when the disk is full or the folder is not writable.
     """
     path = Path(path)
-    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = partial_name(path)
         yield temporary
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        # torch reports a failed write as a RuntimeError without an error number.
-        number = getattr(error, "errno", None)
-        if number == errno.ENOSPC or "file write failed" in str(error):
+    except OSError as error:
+        number = error.errno
+        if number == errno.ENOSPC:
             raise InputError(path, "could not be written: the disk is full.", "Free some space and repeat.") from error
         if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise InputError(
@@ -64,5 +81,5 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
             ) from error
         raise
     finally:
-        with contextlib.suppress(OSError):  # already renamed, or never made
-            temporary.unlink()
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

@@ -49,8 +49,8 @@ def read_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
 
 def save_checkpoint(content: Mapping[str, Any], path: str | os.PathLike) -> None:
     """Writes a checkpoint to a temporary name and renames it."""
-    with atomic_path(path) as temporary:
-        torch.save(dict(content), temporary)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        torch.save(dict(content), file)
 
 
 def match_report(expected: Mapping[str, torch.Tensor], found: Mapping[str, Any]) -> list[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
-__all__ = ["InputError", "find_input_error", "install_command_line_hook"]
+__all__ = ["InputError", "find_input_error", "install_command_line_hook", "naming"]
 
 
 class InputError(ValueError):
@@ -21,24 +24,38 @@ class InputError(ValueError):
     """
 
     def __init__(self, source: object, problem: str, remedy: str) -> None:
-        super().__init__(f"{source}: {problem} {remedy}")
+        super().__init__(" ".join(f"{source}: {problem} {remedy}".split()))
         self.source = str(source)
         self.problem = problem
         self.remedy = remedy
 
-    def __reduce__(self):  # keeps the three parts when a data-loading worker sends the exception home
+    def __reduce__(self):
         return type(self), (self.source, self.problem, self.remedy)
+
+
+@contextmanager
+def naming(source: object) -> Iterator[None]:
+    """Puts a file or case before the messages of input errors that do not name it themselves."""
+    try:
+        yield
+    except InputError as error:
+        if str(source) in error.source:
+            raise
+        raise InputError(source, f"{error.source} {error.problem}", error.remedy) from error
 
 
 def find_input_error(error: BaseException | None) -> InputError | None:
     """Returns the :class:`InputError` in a chain of exceptions, if there is one.
 
     MONAI wraps what transforms and configured components raise, so the message that matters is often the cause of
-    the exception that surfaces.
+    the exception that surfaces. Data-loading workers send the text of an exception alone, so texts are searched, too.
     """
     while error is not None:
         if isinstance(error, InputError):
             return error
+        told = re.search(r"^bundle\.errors\.InputError: (.+?): (.+)$", str(error), flags=re.MULTILINE)
+        if told:
+            return InputError(told.group(1), told.group(2), "")
         error = error.__cause__ or error.__context__
     return None
 

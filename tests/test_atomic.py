@@ -3,9 +3,15 @@ from __future__ import annotations
 import errno
 import os
 
+import numpy as np
 import pytest
+import torch
 
-from bundle.atomic import atomic_path, check_output
+import bundle.atomic
+from bundle.atomic import atomic_path, check_output, remove_partial
+from bundle.checkpoint import save_checkpoint
+from bundle.data.ct_volume import write_hu
+from bundle.data.projection_file import ProjectionSet, write_projections
 from bundle.errors import InputError
 
 
@@ -38,10 +44,6 @@ def test_failure_keeps_the_old_file(tmp_path):
     ("error", "message"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
-        (
-            RuntimeError("[enforce fail at inline_container.cc] . PytorchStreamWriter failed: file write failed"),
-            "disk is",
-        ),
         (PermissionError(errno.EACCES, "Permission denied"), "Permission denied"),
     ],
 )
@@ -52,17 +54,28 @@ def test_disk_errors_are_named(tmp_path, error, message):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_really_full_device(tmp_path):
-    """A write that the kernel refuses for want of space."""
+@pytest.mark.parametrize("kind", ["checkpoint", "nifti", "projections"])
+def test_really_full_disk(tmp_path, monkeypatch, scan, kind):
+    """The real writers, on a device whose every write the kernel refuses for want of space."""
 
-    def fill():
-        with atomic_path(tmp_path / "out.bin") as temporary:
-            temporary.symlink_to("/dev/full")
-            with open(temporary, "wb", buffering=0) as file:
-                file.write(b"x" * 4096)
+    def full(path):
+        temporary = path.with_name(".partial-1-" + path.name)
+        temporary.symlink_to("/dev/full")
+        return temporary
+
+    monkeypatch.setattr(bundle.atomic, "partial_name", full)
+
+    def write():
+        if kind == "checkpoint":
+            save_checkpoint({"weight": torch.zeros(100_000)}, tmp_path / "model.pt")
+        elif kind == "nifti":
+            write_hu(np.random.RandomState(0).normal(0, 500, (60, 60, 60)), np.eye(4), tmp_path / "out.nii.gz")
+        else:
+            data = ProjectionSet(np.zeros((1, 24, 32), np.float32), scan.geometry([0.0]))
+            write_projections(data, tmp_path / "scan.npz")
 
     with pytest.raises(InputError, match="disk is full"):
-        fill()
+        write()
     assert not list(tmp_path.iterdir())
 
 
@@ -87,3 +100,10 @@ def test_unwritable_folder(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="not writable"):
         check_output(tmp_path / "out.txt", overwrite=False)
+
+
+def test_left_overs_of_killed_runs_are_removed(tmp_path):
+    for name in (".partial-7-checkpoint_epoch=3.pt", ".partial-8-model.pt", "checkpoint_epoch=2.pt"):
+        (tmp_path / name).write_text("")
+    remove_partial(tmp_path, "checkpoint*.pt")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".partial-8-model.pt", "checkpoint_epoch=2.pt"]

@@ -10,7 +10,7 @@ import monai.handlers
 from ignite.engine import Engine
 from ignite.handlers import DiskSaver
 
-from bundle.atomic import atomic_path
+from bundle.atomic import atomic_path, remove_partial
 
 __all__ = ["CheckpointSaver"]
 
@@ -26,8 +26,8 @@ class _AtomicDiskSaver(DiskSaver):
         super().__call__(checkpoint, self.filename or filename, metadata)
 
     def _save_func(self, checkpoint: Mapping, path: Path, func: Callable) -> None:
-        with atomic_path(path) as temporary:
-            func(checkpoint, temporary, **self.kwargs)
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            func(checkpoint, file, **self.kwargs)
 
     def remove(self, filename: str) -> None:
         if self.filename is None:
@@ -57,6 +57,9 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
     def attach(self, engine: Engine) -> None:
         """Saves at the events that the arguments ask for."""
         super().attach(engine)
+        for checkpoint in (self._final_checkpoint, self._key_metric_checkpoint, self._interval_checkpoint):
+            if checkpoint is not None:
+                remove_partial(self.save_dir, checkpoint.save_handler.filename or "checkpoint*.pt")
         if self.with_trainer:
             self.save_dict["trainer"] = engine
 
