@@ -15,17 +15,21 @@ __all__ = ["atomic_path", "check_output", "remove_partial"]
 PARTIAL_PREFIX = ".partial-"
 
 
-def check_output(path: str | os.PathLike, overwrite: bool) -> Path:
+def check_output(path: str | os.PathLike, overwrite: bool, suffixes: tuple[str, ...] = ("",)) -> Path:
     """Refuses an output that exists, before any work is done.
 
     Args:
         path: file to be written.
         overwrite: whether it may replace an existing one.
+        suffixes: endings that its name may have.
 
     Raises:
-        InputError: when the file exists and may not be replaced, or its folder cannot be made or written to.
+        InputError: when the name has another suffix, the file exists and may not be replaced, or its folder cannot be
+            made or written to.
     """
     path = Path(path)
+    if not path.name.lower().endswith(suffixes):
+        raise InputError(path, "has a suffix that cannot be written.", f"Let it end in {' or '.join(suffixes)}.")
     if path.exists() and not overwrite:
         raise InputError(path, "exists already.", "Choose another output, or set overwrite to true.")
     folder = next(parent for parent in path.absolute().parents if parent.exists())

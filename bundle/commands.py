@@ -11,7 +11,8 @@ from bundle.errors import InputError
 
 __all__ = ["COMMANDS", "convert", "reconstruct", "simulate"]
 
-_INFERENCE = Path(__file__).resolve().parent.parent / "configs" / "inference.json"
+_ROOT = Path(__file__).resolve().parent.parent
+_INFERENCE = _ROOT / "configs" / "inference.json"
 
 
 def reconstruct(
@@ -23,6 +24,7 @@ def reconstruct(
     num_views: int | None = None,
     output_shape: Sequence[int] | None = None,
     device: str | None = None,
+    check_hu: bool = True,
     overwrite: bool = False,
 ) -> None:
     """Reconstructs a volume from a projection file, or from projections simulated of a CT.
@@ -37,20 +39,23 @@ def reconstruct(
         num_views: number of views to use; all of a projection file, or 6 of a CT, if not given.
         output_shape: voxels, as "[256,256,256]"; the preset's if not given.
         device: such as "cpu" or "cuda:0"; CUDA where there is one if not given.
+        check_hu: refuse CT intensities that cannot be HU.
         overwrite: replace an existing output.
     """
     import torch
     from monai.bundle import ConfigWorkflow
 
     files = [str(_INFERENCE)]
-    if checkpoint is not None and Path(checkpoint).with_suffix(".json").is_file():
-        files.append(str(Path(checkpoint).with_suffix(".json")))
+    beside = Path(checkpoint or _ROOT / "models" / "model.pt").with_suffix(".json")
+    if beside.is_file():
+        files.append(str(beside))
     files += [config] if isinstance(config, str) else list(config or [])
     for file in files:
         if not Path(file).is_file():
             raise InputError(f"config {file}", "does not exist.", "Check the path.")
     changes: dict[str, Any] = {"source": source, "output": output, "overwrite": overwrite}
-    changes["bundle_root"] = str(_INFERENCE.parent.parent)
+    changes["bundle_root"] = str(_ROOT)
+    changes["check_hu"] = check_hu
     optional = {"checkpoint": checkpoint, "preset": preset, "num_views": num_views, "output_shape": output_shape}
     changes.update({key: value for key, value in optional.items() if value is not None})
     if device is not None:
@@ -71,6 +76,7 @@ def simulate(
     detector_shape: Sequence[int] | None = None,
     volume_shape: Sequence[int] | None = None,
     device: str = "cpu",
+    check_hu: bool = True,
     overwrite: bool = False,
 ) -> None:
     """Simulates the projections of a CT volume and writes a projection file.
@@ -85,6 +91,7 @@ def simulate(
         detector_shape: rows and columns, as "[128,128]"; the preset's if not given.
         volume_shape: voxels, as "[128,128,128]"; the preset's if not given.
         device: device to simulate on.
+        check_hu: refuse CT intensities that cannot be HU.
         overwrite: replace an existing output.
     """
     from monai.bundle import ConfigParser
@@ -93,10 +100,11 @@ def simulate(
     from bundle.data.reconstruction_input import project_ct
     from bundle.physics.noise import DetectorNoise
 
-    path = check_output(output, overwrite)
+    path = check_output(output, overwrite, (".npz",))
     parser = ConfigParser()
     parser.read_config(str(_INFERENCE))
     parser.update({"preset": preset, "detector_shape": detector_shape, "volume_shape": volume_shape})
+    parser["check_hu"] = check_hu
     scan = parser.get_parsed_content("scan")
     to_unit = parser.get_parsed_content("preprocessing").ct_transforms
     noise = None if photons is None else DetectorNoise(photons)

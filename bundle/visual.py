@@ -63,12 +63,12 @@ def comparison_figure(
     figure = figures.Figure(figsize=(2.6 * columns, 8.6), facecolor="black", layout="constrained")
     canvas.FigureCanvasAgg(figure)
     axes = figure.subplots(3, columns, squeeze=False)
+    panels: list[tuple[np.ndarray, str, str, float, float]] = [(truth, "ground truth", "gray", 0.0, data_range)]
+    for label, volume in reconstructions.items():
+        scores = f"{psnr(volume, truth, data_range):.2f} dB, SSIM {ssim_3d(volume, truth, data_range):.3f}"
+        panels.append((volume, f"{label}\n{scores}", "gray", 0.0, data_range))
+        panels.append((volume - truth, "difference", "seismic", -0.5 * data_range, 0.5 * data_range))
     for row, name in enumerate(_PLANES):
-        panels: list[tuple[np.ndarray, str, str, float, float]] = [(truth, "ground truth", "gray", 0.0, data_range)]
-        for label, volume in reconstructions.items():
-            scores = f"{psnr(volume, truth, data_range):.2f} dB, SSIM {ssim_3d(volume, truth, data_range):.3f}"
-            panels.append((volume, f"{label}\n{scores}", "gray", 0.0, data_range))
-            panels.append((volume - truth, "difference", "seismic", -0.5 * data_range, 0.5 * data_range))
         for axis, (volume, caption, colours, low, high) in zip(axes[row], panels):
             image, ratio = plane(volume, name, voxel_mm)
             axis.imshow(image, cmap=colours, vmin=low, vmax=high, aspect=ratio, interpolation="nearest")

@@ -151,14 +151,15 @@ def test_convert_command(tmp_path, monkeypatch, capsys):
         (("simulate", "--source", "none.nii.gz", "--output", "{out}.npz"), "none.nii.gz: does not exist"),
         (("simulate", "--source", "{ct}", "--output", "{out}.npz", "--preset", "x"), "preset 'x': is not in"),
         (("simulate", "--source", "{ct}", "--output", "{out}.npz", "--num_views", "201"), "201"),
-        (("simulate", "--source", "{ct}", "--output", "{ct}"), "exists already"),
+        (("reconstruct", "--source", "{ct}", "--output", "{ct}", "--checkpoint", "{model}"), "exists already"),
         (("simulate", "--source", "{ct}", "--output", "/dev/null/x.npz"), "/dev/null: cannot be made"),
         (("reconstruct", "--source", "{ct}", "--output", "{out}.nii.gz", "--checkpoint", "no.pt"), "no.pt: does not"),
         (
             ("reconstruct", "--source", "{ct}", "--output", "{out}.mha", "--checkpoint", "{model}"),
-            "is not a NIfTI name",
+            "cannot be written",
         ),
         (("reconstruct", "--source", "{ct}", "--output", "{out}.nii.gz", "--config", "no.json"), "config no.json"),
+        (("simulate", "--source", "{ct}", "--output", "{out}.npy"), "cannot be written"),
         (("convert", "--source", "{ct}", "--output", "{out}.pt"), "ct.nii.gz: "),
     ],
 )
@@ -172,6 +173,23 @@ def test_bad_input_ends_with_one_message(tmp_path, monkeypatch, capsys, ct, mode
     assert error.startswith("error: ")
     assert message in error
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_configuration_beside_the_default_weights_is_used(tmp_path, monkeypatch, ct, model):
+    """README: convert to models/model.pt, then reconstruct without further arguments."""
+    import shutil
+
+    import bundle.commands
+
+    root = tmp_path / "root"
+    shutil.copytree(bundle.commands._ROOT / "configs", root / "configs")
+    (root / "models").mkdir()
+    for suffix in (".pt", ".json"):
+        shutil.copy(model.with_suffix(suffix), root / "models" / f"model{suffix}")
+    monkeypatch.setattr(bundle.commands, "_ROOT", root)
+    monkeypatch.setattr(bundle.commands, "_INFERENCE", root / "configs" / "inference.json")
+    call(monkeypatch, "reconstruct", "--source", ct, "--output", tmp_path / "out.nii.gz", "--device", "cpu")
+    assert nib.load(tmp_path / "out.nii.gz").shape == (20, 18, 16)
 
 
 def test_help_texts(monkeypatch, capsys):

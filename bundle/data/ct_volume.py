@@ -10,14 +10,15 @@ import numpy as np
 from monai.data import ITKReader, MetaTensor, NibabelReader
 from monai.transforms import LoadImage
 
-from bundle.atomic import atomic_path
+from bundle.atomic import atomic_path, check_output
 from bundle.data.checks import check_finite, check_hounsfield, check_spatial
 from bundle.errors import InputError
 
-__all__ = ["LPS_TO_RAS", "case_name", "read_ct", "write_hu"]
+__all__ = ["LPS_TO_RAS", "NIFTI_SUFFIXES", "case_name", "read_ct", "write_hu"]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_NIFTI = (".nii", ".nii.gz")
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+_EXTENT_MM = (5.0, 5000.0)  # metres make a patient less than a millimetre long, micrometres a kilometre
 _ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
 _SPACING_KEYS = {"meta": ("elementspacing", "elementsize"), "nrrd": ("space directions", "spacings")}
 
@@ -25,7 +26,7 @@ _SPACING_KEYS = {"meta": ("elementspacing", "elementsize"), "nrrd": ("space dire
 def case_name(path: str | os.PathLike) -> str:
     """File name without its suffixes."""
     name = Path(path).name
-    for suffix in (*_NIFTI, *_ITK, ".npz"):
+    for suffix in (*NIFTI_SUFFIXES, *_ITK, ".npz"):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name
@@ -53,7 +54,7 @@ def read_ct(path: str | os.PathLike, check_hu: bool = True) -> MetaTensor:
         reader = _itk_reader(path)
     elif path.stat().st_size == 0:
         raise InputError(path, "is empty.", "Copy or download it again.")
-    elif name.endswith(_NIFTI):
+    elif name.endswith(NIFTI_SUFFIXES):
         _check_nifti_header(path)
         reader = NibabelReader()
     elif name.endswith(_ITK):
@@ -61,7 +62,9 @@ def read_ct(path: str | os.PathLike, check_hu: bool = True) -> MetaTensor:
         reader = _itk_reader(path)
     else:
         raise InputError(
-            path, "has an unknown suffix.", f"Give one of {', '.join((*_NIFTI, *_ITK))}, or a folder of DICOM slices."
+            path,
+            "has an unknown suffix.",
+            f"Give one of {', '.join((*NIFTI_SUFFIXES, *_ITK))}, or a folder of DICOM slices.",
         )
     try:
         image = LoadImage(reader=reader, image_only=True, ensure_channel_first=False)(path)
@@ -75,6 +78,11 @@ def read_ct(path: str | os.PathLike, check_hu: bool = True) -> MetaTensor:
     spacing = np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0)
     if not np.isfinite(spacing).all() or (spacing <= 0).any():
         raise InputError(path, f"has the spacing {spacing.tolist()} mm.", "Correct the spacing in its header.")
+    extent = float((spacing * image.shape).max())
+    if not _EXTENT_MM[0] < extent < _EXTENT_MM[1]:
+        raise InputError(
+            path, f"is {extent:.3g} mm long, so its spacing is in another unit.", "State the spacing in millimetres."
+        )
     return image.unsqueeze(0)
 
 
@@ -89,8 +97,7 @@ def write_hu(hu: np.ndarray, affine_ras: np.ndarray, path: str | os.PathLike) ->
     Raises:
         InputError: when the suffix is another, or the folder is full or not writable.
     """
-    if not str(path).lower().endswith(_NIFTI):
-        raise InputError(path, "is not a NIfTI name.", "Let the output end in .nii.gz.")
+    check_output(path, overwrite=True, suffixes=NIFTI_SUFFIXES)
     image = nib.Nifti1Image(np.clip(np.rint(hu), -32768, 32767).astype(np.int16), affine_ras)
     image.set_qform(affine_ras, code=1)
     image.set_sform(affine_ras, code=1)

@@ -11,6 +11,7 @@ from typing import Any
 
 from monai.data import load_decathlon_datalist
 
+from bundle.data.ct_volume import case_name
 from bundle.errors import InputError
 
 __all__ = ["load_datalist", "with_view_counts"]
@@ -30,10 +31,11 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
         repeats: times that each case occurs in an epoch.
 
     Returns:
-        Items with absolute paths.
+        Items with absolute paths, and a "case" name each.
 
     Raises:
-        InputError: when the folder, the section or all cases are missing.
+        InputError: when the folder, the section or all cases are missing, a case is listed twice, or only some have
+            projections.
     """
     folder = Path(dataset_dir)
     if not folder.is_dir():
@@ -57,7 +59,32 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
         raise InputError(
             f"dataset_dir {folder}", f"has no {section} cases.", f"Put volumes there ({', '.join(_SUFFIXES)})."
         )
-    return [dict(case) for case in cases for _ in range(repeats)]
+    if 0 < sum("projections" in case for case in cases) < len(cases):
+        raise InputError(
+            listing,
+            f"has {section} cases with and without projections.",
+            "Store projections of all of them, or of none.",
+        )
+    named = [{**case, "case": name} for case, name in zip(cases, case_names([case["image"] for case in cases], folder))]
+    return [dict(case) for case in named for _ in range(repeats)]
+
+
+def case_names(paths: Sequence[str], folder: Path) -> list[str]:
+    """Short names of cases that no two of them share.
+
+    The file name without its suffixes; where files of different folders share it, the path from the data set's folder
+    with underscores for separators.
+
+    Raises:
+        InputError: when a file occurs twice.
+    """
+    repeated = sorted({path for path in paths if paths.count(path) > 1}) if len(set(paths)) < len(paths) else []
+    if repeated:
+        raise InputError(folder, f"lists {', '.join(repeated)} more than once.", "List every case once.")
+    short = [case_name(path) for path in paths]
+    if len(set(short)) == len(short):
+        return short
+    return [case_name(os.path.relpath(path, folder).replace(os.sep, "_")) for path in paths]
 
 
 def with_view_counts(cases: Sequence[dict[str, Any]], view_counts: Sequence[int]) -> list[dict[str, Any]]:

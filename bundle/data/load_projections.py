@@ -16,7 +16,7 @@ from monai.transforms import MapTransform
 
 from bundle.data.ct_volume import LPS_TO_RAS
 from bundle.data.projection_file import ProjectionSet, read_projections
-from bundle.errors import InputError
+from bundle.errors import InputError, naming
 from bundle.presets import ScanPreset
 
 __all__ = ["LoadProjectionsd", "check_same_volume", "network_input", "unit_to_patient"]
@@ -109,7 +109,8 @@ class LoadProjectionsd(MapTransform):
             stored = read_projections(os.fspath(d[key]))
             if "image" in d:
                 check_same_volume(stored, d["image"], d[key])
-            loaded = network_input(stored, self.scan)
+            with naming(d[key]):
+                loaded = network_input(stored, self.scan)
             d[key] = loaded.pop("projections")
             d.update(loaded)
         return d

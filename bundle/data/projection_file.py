@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from bundle.atomic import atomic_path
+from bundle.atomic import atomic_path, check_output
 from bundle.data.checks import check_finite
-from bundle.errors import InputError
+from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry
 from bundle.physics.attenuation import (
     MU_WATER_PER_MM,
@@ -128,8 +128,7 @@ def write_projections(data: ProjectionSet, path: str | os.PathLike) -> None:
         InputError: when the contents contradict each other or the file cannot be written.
     """
     path = Path(path)
-    if path.suffix != ".npz":
-        raise InputError(path, "is not a projection file's name.", "Let it end in .npz.")
+    check_output(path, overwrite=True, suffixes=(".npz",))
     data.check(path)
     header = {
         "format": FORMAT,
@@ -196,9 +195,11 @@ def read_projections(path: str | os.PathLike) -> ProjectionSet:
     wrong = [name for name in numeric if arrays[name].dtype.kind != "f"]
     if wrong:
         raise InputError(path, f"has entries that are not floating point: {', '.join(wrong)}.", "See docs/geometry.md.")
+    with naming(path):
+        geometry = ConeBeamGeometry(**{name: arrays[name] for name in _ARRAYS}, **sizes)
     data = ProjectionSet(
         projections=arrays["projections"].astype(np.float32),
-        geometry=ConeBeamGeometry(**{name: arrays[name] for name in _ARRAYS}, **sizes),
+        geometry=geometry,
         world_to_patient=arrays["world_to_patient"],
         **settings,
     )

@@ -15,12 +15,15 @@ from monai.transforms import Transform
 from bundle.data.ct_volume import LPS_TO_RAS
 from bundle.data.load_projections import network_input, unit_to_patient
 from bundle.data.projection_file import ProjectionSet, read_projections
+from bundle.errors import naming
 from bundle.physics.noise import DetectorNoise
 from bundle.presets import ScanPreset
 from bundle.sampling.views import uniform_views
 from bundle.simulation import simulate_projections
 
 __all__ = ["LoadReconstructionInputd", "project_ct"]
+
+_DEFAULT_VIEWS = 6
 
 
 def project_ct(
@@ -68,8 +71,8 @@ class LoadReconstructionInputd(Transform):
     Args:
         scan: the network's scan.
         ct_transforms: transforms that bring a CT's "image" from a path to the scan's grid and to [0, 1].
-        num_views: views to use: of a CT, to simulate; of a projection file, equally spaced ones out of all, or all
-            if None.
+        num_views: views to use: of a CT, to simulate (6 if None); of a projection file, equally spaced ones out of
+            all (all if None).
         noise: detector noise of the simulation.
     """
 
@@ -89,14 +92,16 @@ class LoadReconstructionInputd(Transform):
         """Transforms one item."""
         d = dict(data)
         source = os.fspath(d["source"])
-        if source.endswith(".npz"):
-            loaded = read_projections(source)
-            if self.num_views is not None:
-                loaded = _select(loaded, uniform_views(self.num_views, loaded.geometry.num_views))
-        else:
-            volume = self.ct_transforms({"image": source})["image"]
-            loaded = project_ct(volume, self.scan, self.num_views or 6, self.noise)
-        inputs = network_input(loaded, self.scan)
+        with naming(source):
+            if source.endswith(".npz"):
+                loaded = read_projections(source)
+                if self.num_views is not None:
+                    loaded = _select(loaded, uniform_views(self.num_views, loaded.geometry.num_views))
+            else:
+                volume = self.ct_transforms({"image": source})["image"]
+                views = _DEFAULT_VIEWS if self.num_views is None else self.num_views
+                loaded = project_ct(volume, self.scan, views, self.noise)
+            inputs = network_input(loaded, self.scan)
         d["image"] = inputs["projections"]
         d["matrices"] = inputs["matrices"]
         d["unit_to_patient"] = torch.as_tensor(unit_to_patient(loaded))

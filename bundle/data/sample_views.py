@@ -10,6 +10,7 @@ import torch
 from monai.transforms import Randomizable, Transform
 from monai.utils import ensure_tuple
 
+from bundle.errors import naming
 from bundle.presets import ScanPreset
 from bundle.sampling.views import hybrid_views
 
@@ -47,7 +48,9 @@ class SampleViewsd(Randomizable, Transform):
         count = counts[self.R.randint(len(counts))] if self.random else counts[0]
         stored = "angles_rad" in d
         angles = np.asarray(d["angles_rad"], dtype=np.float64) if stored else self.scan.candidate_angles_rad
-        chosen = hybrid_views(count, self.num_total, angles, self.scan.is_full_turn, self.R if self.random else None)
+        with naming(f"case {d.get('case', 'unknown')}"):
+            rng = self.R if self.random else None
+            chosen = hybrid_views(count, self.num_total, angles, self.scan.is_full_turn, rng)
         length = self.num_total or (max(counts) if self.random else count)
         d["views"] = torch.as_tensor(np.resize(chosen.views, length))
         d["sparse_mask"] = torch.as_tensor(np.resize(chosen.sparse_mask, length))

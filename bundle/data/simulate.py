@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from monai.transforms import Transform
+from monai.utils import convert_to_tensor
+from torch.utils.data import get_worker_info
 
 from bundle.data.load_projections import network_input
 from bundle.data.projection_file import ProjectionSet
-from bundle.physics.noise import DetectorNoise
+from bundle.physics.noise import DetectorNoise, case_generator
 from bundle.presets import ScanPreset
 from bundle.simulation import simulate_projections
 
@@ -23,8 +25,8 @@ class SimulateProjectionsd(Transform):
     Args:
         scan: the scan.
         key: entry with the volume [1, X, Y, Z] in [0, 1].
-        noise: detector noise, drawn with the seed.
-        seed: seed of the noise, so that every epoch and worker sees the same projections.
+        noise: detector noise; none if None.
+        seed: seed of the noise; with the item's "case" it decides the noise, in every epoch and worker.
         device: device to simulate on.
     """
 
@@ -43,11 +45,15 @@ class SimulateProjectionsd(Transform):
         self.device = torch.device(device)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Transforms one item."""
+        """Transforms one item; one that has stored projections stays as it is."""
         d = dict(data)
+        if "projections" in d:
+            return d
+        # Worker processes of a data loader cannot use the parent's CUDA device.
+        device = torch.device("cpu") if get_worker_info() is not None else self.device
         geometry = self.scan.geometry(self.scan.candidate_angles_rad)
-        volume = torch.as_tensor(d[self.key], dtype=torch.float32, device=self.device)[None]
-        generator = torch.Generator(self.device).manual_seed(self.seed)
+        volume = convert_to_tensor(d[self.key], dtype=torch.float32, device=device)[None]
+        generator = case_generator(self.seed, d.get("case"), device)
         projections = simulate_projections(volume, geometry, self.scan.hu_window, self.noise, generator)
         stored = ProjectionSet(projections[0].cpu().numpy(), geometry, hu_window=tuple(self.scan.hu_window))
         d.update(network_input(stored, self.scan))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from monai.engines import PrepareBatch
 
-from bundle.physics.noise import DetectorNoise
+from bundle.physics.noise import DetectorNoise, case_generator
 from bundle.presets import ScanPreset
 from bundle.simulation import simulate_projections
 
@@ -20,7 +20,8 @@ class _PrepareProjections(PrepareBatch):
     Args:
         scan: the scan.
         noise: detector noise of simulated projections; none if None.
-        seed: seed the noise anew with it for every batch, for evaluation; None draws from the global generator.
+        seed: for evaluation, seed of the noise, which is then the same for a case every time; None draws from the
+            global generator.
     """
 
     target = "image"
@@ -52,9 +53,10 @@ class _PrepareProjections(PrepareBatch):
         if "projections" in batch:
             return _plain(batch["projections"]).to(device, **options)
         volumes = _plain(batch["image"]).to(device, **options).float()
-        generator = None if self.seed is None else torch.Generator(device).manual_seed(self.seed)
+        cases = batch.get("case", [None] * len(volumes))
         scans = []
-        for volume, angles in zip(volumes, batch["angles_rad"]):  # every item has views of its own
+        for volume, angles, case in zip(volumes, batch["angles_rad"], cases):  # every item has views of its own
+            generator = None if self.seed is None else case_generator(self.seed, case, device)
             geometry = self.scan.geometry(_plain(angles).double().numpy())
             scans.append(simulate_projections(volume[None], geometry, self.scan.hu_window, self.noise, generator))
         return torch.cat(scans)

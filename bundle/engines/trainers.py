@@ -74,9 +74,7 @@ class SparseViewTrainer(SupervisedTrainer):
         loss = engine.state.output[CommonKeys.LOSS].detach()
         engine.state.output["terms"] = dict(self.loss_function.terms)
         if not torch.isfinite(loss):
-            image = engine.state.batch.get(CommonKeys.IMAGE)
-            names = image.meta.get("filename_or_obj", "unknown") if hasattr(image, "meta") else "unknown"
-            cases = ", ".join(sorted({str(name) for name in ensure_tuple(names)}))
+            cases = ", ".join(sorted({str(name) for name in ensure_tuple(engine.state.batch.get("case", "unknown"))}))
             terms = ", ".join(f"{name} {float(value):.4g}" for name, value in self.loss_function.terms.items())
             raise InputError(
                 f"case {cases}",

@@ -7,6 +7,7 @@ from bundle.handlers.input_errors import InputErrors
 from bundle.handlers.metrics_table import MetricsTable
 from bundle.handlers.reconstruction_saver import ReconstructionSaver
 from bundle.handlers.resume import ResumeTraining
+from bundle.handlers.run_settings import RunSettings
 from bundle.handlers.training_progress import TrainingProgress
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "MetricsTable",
     "ReconstructionSaver",
     "ResumeTraining",
+    "RunSettings",
     "TrainingProgress",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from monai.utils import CommonKeys
 import bundle
 from bundle.atomic import atomic_path
 from bundle.checkpoint import weights_hash
-from bundle.data.ct_volume import case_name
 from bundle.metrics import quality
 from bundle.presets import ScanPreset
 
@@ -54,10 +54,10 @@ class MetricsTable:
         self._weights = ""
 
     def attach(self, engine: Engine) -> None:
-        """Collects after every iteration, writes at the end, and leaves the means in the engine's metrics."""
+        """Collects and writes after every iteration, and leaves the means in the engine's metrics at the end."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
-        engine.add_event_handler(Events.COMPLETED, self._write)
+        engine.add_event_handler(Events.COMPLETED, self._average)
 
     def _start(self, engine: Engine) -> None:
         self.rows = []
@@ -65,13 +65,12 @@ class MetricsTable:
 
     def _collect(self, engine: Engine) -> None:
         for item, output in zip(engine.state.batch, engine.state.output):
-            image = item[CommonKeys.IMAGE]
             prediction = output[CommonKeys.PRED][0].float().cpu().numpy()
             target = output[CommonKeys.LABEL][0].float().cpu().numpy()
-            angles = np.asarray(item["angles_rad"].cpu(), dtype=np.float64)
+            geometry = np.ascontiguousarray(item["matrices"].cpu(), dtype=np.float32)
             self.rows.append(
                 {
-                    "case": case_name(image.meta["filename_or_obj"]),
+                    "case": item["case"],
                     "method": self.method,
                     "views": int(item["sparse_mask"].sum()),
                     **{name: round(value, 5) for name, value in quality(prediction, target, self.data_range).items()},
@@ -80,18 +79,22 @@ class MetricsTable:
                     "dtype": str(output[CommonKeys.PRED].dtype).removeprefix("torch."),
                     "shape": "x".join(str(n) for n in prediction.shape),
                     "preset": self.scan.name,
-                    "geometry": self.scan.geometry(angles).checksum()[:16],
+                    "geometry": hashlib.sha256(geometry.tobytes()).hexdigest()[:16],
                     "weights": self._weights,
                     "version": bundle.__version__,
                 }
             )
 
-    def _write(self, engine: Engine) -> None:
-        for name in ("psnr_db", "ssim_3d", "ssim_slices"):
-            engine.state.metrics[name] = float(np.mean([row[name] for row in self.rows]))
+        self._write()
+
+    def _write(self) -> None:
         new = {tuple(str(row[key]) for key in _IDENTITY) for row in self.rows}
         kept = [row for row in read_rows(self.path) if tuple(row.get(key, "") for key in _IDENTITY) not in new]
         write_rows(kept + self.rows, self.path)
+
+    def _average(self, engine: Engine) -> None:
+        for name in ("psnr_db", "ssim_3d", "ssim_slices"):
+            engine.state.metrics[name] = float(np.mean([row[name] for row in self.rows]))
 
 
 def read_rows(path: str | os.PathLike) -> list[dict[str, str]]:

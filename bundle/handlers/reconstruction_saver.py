@@ -11,7 +11,7 @@ from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
 from bundle.atomic import check_output
-from bundle.data.ct_volume import case_name, write_hu
+from bundle.data.ct_volume import NIFTI_SUFFIXES, write_hu
 from bundle.physics.attenuation import unit_to_hu
 from bundle.presets import ScanPreset
 
@@ -52,10 +52,20 @@ class ReconstructionSaver:
         self._truths: set[str] = set()
 
     def attach(self, engine: Engine) -> None:
-        """Checks a single output before any work; saves after every iteration."""
+        """Checks the outputs before any work; saves after every iteration."""
         if self.output is not None:
-            check_output(self.output, self.overwrite)
+            check_output(self.output, self.overwrite, NIFTI_SUFFIXES)
+        engine.add_event_handler(Events.STARTED, self._check_all)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def _check_all(self, engine: Engine) -> None:
+        items = getattr(engine.state.dataloader.dataset, "data", []) if self.output is None else []
+        for item in items:
+            if "case" in item and "num_sparse" in item:
+                check_output(self._path(item["case"], item["num_sparse"]), self.overwrite)
+
+    def _path(self, case: str, views: int) -> Path:
+        return self.output_dir / case / f"{case}_{views}views.nii.gz"
 
     def __call__(self, engine: Engine) -> None:
         """Saves the iteration's reconstructions."""
@@ -66,10 +76,8 @@ class ReconstructionSaver:
                 self._write(prediction, affine, self.output)
                 engine.logger.info("Wrote %s", self.output)
                 continue
-            image = item[CommonKeys.IMAGE]
-            case, affine = case_name(image.meta["filename_or_obj"]), np.asarray(image.affine.cpu())
-            views = int(item["sparse_mask"].sum())
-            self._write(prediction, affine, self.output_dir / case / f"{case}_{views}views.nii.gz")
+            case, affine = item["case"], np.asarray(item[CommonKeys.IMAGE].affine.cpu())
+            self._write(prediction, affine, self._path(case, int(item["sparse_mask"].sum())))
             if case not in self._truths:
                 self._write(output[CommonKeys.LABEL][0], affine, self.output_dir / case / f"{case}_truth.nii.gz")
                 self._truths.add(case)

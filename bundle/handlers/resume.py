@@ -7,35 +7,42 @@ import re
 from pathlib import Path
 from typing import Any
 
-import monai.handlers
 from ignite.engine import Engine, Events
+from ignite.handlers import Checkpoint
 from torch import nn
 
 from bundle.checkpoint import check_match, read_checkpoint
-from bundle.errors import InputError
+from bundle.errors import InputError, naming
+from bundle.handlers.run_settings import RunSettings
 
 __all__ = ["ResumeTraining", "latest_checkpoint"]
 
 
-def latest_checkpoint(folder: str | os.PathLike) -> Path | None:
-    """The training checkpoint with the highest epoch in a folder, if there is one."""
+def checkpoints(folder: str | os.PathLike) -> dict[int, Path]:
+    """The training checkpoints in a folder by epoch."""
     found = {}
     for path in Path(folder).glob("checkpoint_epoch=*.pt"):
         match = re.fullmatch(r"checkpoint_epoch=(\d+)\.pt", path.name)
         if match:
             found[int(match.group(1))] = path
+    return found
+
+
+def latest_checkpoint(folder: str | os.PathLike) -> Path | None:
+    """The training checkpoint with the highest epoch in a folder, if there is one."""
+    found = checkpoints(folder)
     return found[max(found)] if found else None
 
 
 class ResumeTraining:
     """Restores the whole training state from the latest complete checkpoint, if there is one.
 
-    With :class:`~bundle.handlers.epoch_seeder.EpochSeeder` the run then continues exactly as it would have.
+    With :class:`~bundle.handlers.epoch_seeder.EpochSeeder` the run then continues as it would have.
 
     Args:
         ckpt_dir: folder of the training checkpoints.
-        load_dict: what to restore besides the trainer, as it was saved.
-        enabled: start anew if false.
+        load_dict: what to restore besides the trainer, as it was saved; RunSettings are compared.
+        enabled: if false, remove the checkpoints in the folder and start anew.
     """
 
     def __init__(self, ckpt_dir: str | os.PathLike, load_dict: dict[str, Any], enabled: bool = True) -> None:
@@ -50,24 +57,35 @@ class ResumeTraining:
 
     def __call__(self, engine: Engine) -> None:
         """Restores the state of the latest checkpoint."""
-        for leftover in self.ckpt_dir.glob(".partial-*"):  # of a run that was killed while it saved
-            leftover.unlink(missing_ok=True)
-        path = latest_checkpoint(self.ckpt_dir)
-        if path is None or not self.enabled:
+        found = checkpoints(self.ckpt_dir)
+        if not self.enabled:
+            for path in found.values():
+                path.unlink(missing_ok=True)
             return
+        if not found:
+            return
+        path = found[max(found)]
         checkpoint = read_checkpoint(path)
+        self._check(checkpoint, path)
+        max_epochs = engine.state.max_epochs
+        Checkpoint.load_objects(to_load=self.load_dict, checkpoint=checkpoint)
+        engine.state.max_epochs = max_epochs
+        for epoch, older in found.items():
+            if epoch < max(found) - 1:
+                older.unlink(missing_ok=True)  # of earlier parts of the run, which nothing else would remove
+        if engine.state.epoch >= max_epochs:
+            engine.logger.info("%s completes all %d epochs: nothing is left to train", path, max_epochs)
+        else:
+            engine.logger.info("Resumed from %s at epoch %d", path, engine.state.epoch)
+
+    def _check(self, checkpoint: dict[str, Any], path: Path) -> None:
         missing = sorted(set(self.load_dict) - set(checkpoint))
         if missing:
             raise InputError(path, f"lacks {', '.join(missing)}.", "Set resume to false to start anew.")
-        for name, target in self.load_dict.items():
-            if isinstance(target, nn.Module):
-                check_match(target.state_dict(), checkpoint[name], path)
-        try:
-            monai.handlers.CheckpointLoader(str(path), self.load_dict)(engine)
-        except (RuntimeError, ValueError) as error:
-            raise InputError(
-                path,
-                f"does not fit this configuration ({str(error).splitlines()[0]}).",
-                "Resume with the configuration that wrote it, or choose another ckpt_dir.",
-            ) from error
-        engine.logger.info("Resumed from %s at epoch %d", path, engine.state.epoch)
+        with naming(path):
+            for name, target in self.load_dict.items():
+                if isinstance(target, nn.Module):
+                    check_match(target.state_dict(), checkpoint[name], path)
+            for name, target in self.load_dict.items():
+                if isinstance(target, RunSettings):
+                    target.load_state_dict(checkpoint[name])

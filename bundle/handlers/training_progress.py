@@ -26,7 +26,7 @@ class TrainingProgress:
     def attach(self, engine: Engine) -> None:
         """Opens the bar at the first iteration, since a run may resume, and closes it at the end."""
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._update)
-        engine.add_event_handler(Events.COMPLETED | Events.EXCEPTION_RAISED, self._close)
+        engine.add_event_handler(Events.COMPLETED, self._close)
 
     def _update(self, engine: Engine) -> None:
         state = engine.state
@@ -39,9 +39,7 @@ class TrainingProgress:
             loss = state.output[CommonKeys.LOSS].item()
             self._bar.set_postfix(epoch=state.epoch, loss=f"{loss:.4g}", refresh=False)
 
-    def _close(self, engine: Engine, *error: BaseException) -> None:
+    def _close(self, engine: Engine) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-        if error:
-            raise error[0]

@@ -63,7 +63,12 @@ class FeatureQuantizer(nn.Module):
         latent = self.pre(x)
         if self.training:
             self._start(latent)
-        codes, _, indices = self.codebook(latent)
+        if torch.jit.is_scripting():
+            codes, _, indices = self.codebook(latent)
+        else:
+            # MONAI keeps the search in float32 but not the moving sums, which reduced precision would corrupt.
+            with torch.autocast(latent.device.type, enabled=False):
+                codes, _, indices = self.codebook(latent.float())
         if self.training:
             self._restart(latent)
         return self.post(codes), latent, codes, indices

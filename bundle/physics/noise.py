@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import torch
 
 from bundle.errors import InputError
 
-__all__ = ["DetectorNoise"]
+__all__ = ["DetectorNoise", "case_generator"]
+
+
+def case_generator(seed: int, case: object, device: str | torch.device) -> torch.Generator:
+    """Source of randomness that is the same for a case every time, and another for every case."""
+    return torch.Generator(device).manual_seed((seed << 32) + zlib.crc32(str(case).encode()))
 
 
 @dataclass(frozen=True)

@@ -186,21 +186,48 @@ def test_two_processes_share_codebooks_and_weights(tmp_path, child_env):
     assert len(checkpoints) == 2
 
 
-def test_one_step_of_the_papers_settings(tmp_path):
+@pytest.mark.parametrize(
+    ("stage", "views"), [("pretrain", 24), ("finetune_step1", 24), ("finetune_step2", 24), ("scratch", 6)]
+)
+def test_one_step_of_the_papers_settings(tmp_path, stage, views):
     """Full detector, volume, network and points, at batch 1 on the CPU."""
     done = run(
-        [TRAIN],
+        STAGES[stage],
         bundle_root=str(ROOT),
         output_dir=str(tmp_path / "out"),
         models_dir=str(tmp_path / "models"),
+        initial_weights=None,
         batch_size=1,
         max_epochs=1,
+        val_interval=2,
         num_workers=0,
         device=torch.device("cpu"),
     )
     trainer = done.trainer
     assert trainer.state.iteration == 1
-    assert trainer.state.output["image"].shape == (1, 24, 256, 256)
+    assert trainer.state.output["image"].shape == (1, views, 256, 256)
     assert trainer.state.output["pred"]["points"].shape == (1, 1, 10_000)
-    assert sum(p.numel() for p in trainer.dice.parameters() if p.requires_grad) == 5_793_609  # without BN on the output
-    assert os.listdir(tmp_path / "models" / "checkpoints" / "pretrain") == ["checkpoint_epoch=1.pt"]
+    if stage == "pretrain":  # 2 fewer than published: no BN on the output
+        assert sum(p.numel() for p in trainer.dice.parameters() if p.requires_grad) == 5_793_611 - 2
+    assert os.listdir(tmp_path / "models" / "checkpoints" / stage) == ["checkpoint_epoch=1.pt"]
+
+
+def test_bad_input_in_a_loading_worker_is_named(tmp_path):
+    """The default of four workers must not turn one message into a traceback."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "broken.nii.gz").write_bytes(b"")
+    changes = small(tmp_path, dataset_dir=str(tmp_path / "data"), num_workers=1, cache_rate=0.0)
+    with refused(r"broken\.nii\.gz: is empty"):
+        run([TRAIN, DEMO], **changes)
+
+
+def test_stated_versions_are_the_tested_ones():
+    pins = dict(
+        line.split("==") for line in (ROOT / "constraints.txt").read_text().lower().splitlines() if "==" in line
+    )
+    metadata = read("metadata.json")
+    stated = {**metadata["required_packages_version"], **metadata["optional_packages_version"]}
+    stated |= {
+        name: metadata[f"{key}_version"] for name, key in (("monai", "monai"), ("torch", "pytorch"), ("numpy", "numpy"))
+    }
+    assert {name: pins.get(name) for name in stated} == stated

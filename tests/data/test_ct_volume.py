@@ -211,5 +211,10 @@ def test_dicom_folders(tmp_path, lps_image):
 
 
 def test_output_must_be_nifti(tmp_path):
-    with pytest.raises(InputError, match=r"\.nii\.gz"):
+    with pytest.raises(InputError, match="cannot be written"):
         write_hu(ct(), np.eye(4), tmp_path / "out.mha")
+
+
+def test_metres_are_refused(tmp_path):
+    with pytest.raises(InputError, match="another unit"):
+        read_ct(save(tmp_path / "knee.nii.gz", ct(), affine=np.diag([0.0008, 0.0008, 0.0008, 1])))

@@ -46,3 +46,21 @@ def test_missing_folder_empty_folder_broken_list(tmp_path):
 def test_view_counts():
     items = with_view_counts([{"image": "a"}, {"image": "b"}], [6, 8])
     assert [(i["image"], i["num_sparse"]) for i in items] == [("a", 6), ("a", 8), ("b", 6), ("b", 8)]
+
+
+def test_case_names_are_unique(tmp_path):
+    """Data sets with one folder per case use the same file name in all of them."""
+    listing = {"training": [{"image": "BDMAP_1/ct.nii.gz"}, {"image": "BDMAP_2/ct.nii.gz"}]}
+    (tmp_path / "dataset.json").write_text(json.dumps(listing))
+    assert [case["case"] for case in load_datalist(tmp_path, "training")] == ["BDMAP_1_ct", "BDMAP_2_ct"]
+    listing["training"].append({"image": "BDMAP_1/ct.nii.gz"})
+    (tmp_path / "dataset.json").write_text(json.dumps(listing))
+    with pytest.raises(InputError, match="more than once"):
+        load_datalist(tmp_path, "training")
+
+
+def test_projections_of_all_cases_or_of_none(tmp_path):
+    listing = {"training": [{"image": "a.nii.gz"}, {"image": "b.nii.gz", "projections": "b.npz"}]}
+    (tmp_path / "dataset.json").write_text(json.dumps(listing))
+    with pytest.raises(InputError, match="with and without projections"):
+        load_datalist(tmp_path, "training")

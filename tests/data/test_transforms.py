@@ -140,6 +140,14 @@ def test_simulated_noise_is_the_same_every_time(scan, phantom):
     assert 0 < float((noisy[0]["projections"] - clean).abs().mean()) < 0.1
 
 
+def test_noise_differs_between_cases_and_stored_projections_stay(scan, phantom):
+    simulate = SimulateProjectionsd(scan, noise=DetectorNoise(1e4), seed=3)
+    first, second = (simulate({"image": torch.from_numpy(phantom)[None], "case": name}) for name in "ab")
+    assert not torch.equal(first["projections"], second["projections"])
+    measured = {"image": torch.from_numpy(phantom)[None], "projections": torch.ones(40, 24, 32)}
+    assert torch.equal(simulate(measured)["projections"], measured["projections"])
+
+
 def test_network_input_turns_rows_and_resamples(scan, phantom):
     from monai.data import MetaTensor
 

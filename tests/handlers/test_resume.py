@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bundle.checkpoint import read_checkpoint
-from bundle.handlers import CheckpointSaver, ResumeTraining
+from bundle.handlers import CheckpointSaver
 from bundle.handlers.resume import latest_checkpoint
 from tests.conftest import ROOT
 from tests.workflows import DEMO, STAGES, TRAIN, command_line, refused, run, small
@@ -91,9 +91,8 @@ def test_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     engine.run([0])
     before = (tmp_path / "model.pt").read_bytes()
 
-    def fail(content, path, **kwargs):
-        with open(path, "wb") as file:
-            file.write(b"half")
+    def fail(content, file, **kwargs):
+        file.write(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", fail)
@@ -103,13 +102,21 @@ def test_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
 
 
-def test_left_overs_are_removed(tmp_path):
-    from ignite.engine import Engine
+def test_another_runs_checkpoints_are_refused(tmp_path):
+    """The same stage with other data or views is another run, and must not pass for a finished one."""
+    run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=1))
+    changes = {"num_sparse": [6], "preset": "knee", "learning_rate": 1e-5, "batch_size": 4}
+    for name, value in changes.items():
+        with refused(rf"checkpoint_epoch=1\.pt.*other settings: {name} .*now"):
+            run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=2, **{name: value}))
+    run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=2, num_workers=1, val_interval=2))
 
-    (tmp_path / ".partial-1-checkpoint_epoch=9.pt").write_bytes(b"half")
-    ResumeTraining(tmp_path, {}).attach(engine := Engine(lambda e, b: None))
-    engine.run([0])
-    assert not list(tmp_path.iterdir())
+
+def test_starting_anew_forgets_the_old_checkpoints(tmp_path):
+    folder = tmp_path / "models" / "checkpoints" / "pretrain"
+    run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=3))
+    run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=1, resume=False, num_sparse=[6]))
+    assert [path.name for path in folder.iterdir()] == ["checkpoint_epoch=1.pt"]
 
 
 def test_sigkill_at_any_moment(tmp_path, child_env):

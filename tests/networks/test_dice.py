@@ -8,6 +8,7 @@ import torch
 
 from bundle.errors import InputError
 from bundle.geometry import circular
+from bundle.losses import StageLoss
 from bundle.networks import DiCE, PointForward
 from bundle.presets import load_preset
 
@@ -197,3 +198,22 @@ def test_offset_geometry_reaches_the_network_by_its_matrices(scan):
     a, b = (detector_coordinates(torch.tensor(m, dtype=torch.float32)[None], points) for m in (plain, shifted))
     torch.testing.assert_close(a[..., 1] - b[..., 1], torch.full_like(a[..., 1], 2 / 32), atol=1e-5, rtol=0)
     assert network.encode(torch.rand(1, 2, 24, 32))[0].shape == (1, 2, 4, 24, 32)
+
+
+@pytest.mark.parametrize("denoise_blocks", [0, 1])
+def test_mixed_precision_training_step(scan, denoise_blocks):
+    """A bfloat16 step gives nearly the loss of float32, and finite float32 gradients."""
+    losses = []
+    for mixed in (False, True):
+        torch.manual_seed(0)
+        forward = PointForward(DiCE(scan, denoise_blocks=denoise_blocks, **TINY))
+        x, points = torch.rand(1, 6, 24, 32), torch.rand(1, 40, 3)
+        matrices = forward.network.circular_matrices(torch.linspace(0, 3, 6)[None])
+        loss = StageLoss(0.1, 1.0 if denoise_blocks else 0.0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            total = loss(forward(x, matrices, points, torch.tensor([[True, True, True]])), torch.rand(1, 1, 40))
+        total.backward()
+        gradients = [p.grad for p in forward.parameters() if p.grad is not None]
+        assert all(g.dtype == torch.float32 and torch.isfinite(g).all() for g in gradients)
+        losses.append(float(total.detach()))
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)

@@ -73,3 +73,19 @@ def test_scripts():
     quantizer = FeatureQuantizer(4, codes=8).eval()
     x = torch.randn(1, 4, 3, 3, 3)
     torch.testing.assert_close(torch.jit.script(quantizer)(x)[0], quantizer(x)[0])
+
+
+def test_mixed_precision_leaves_the_codebook_in_float32():
+    """The moving sums are those of full precision, although the convolutions before them are not."""
+    x = 30 + torch.randn(2, 4, 8, 8, 8)
+    books = []
+    for mixed in (False, True):
+        torch.manual_seed(0)
+        quantizer = FeatureQuantizer(4, codes=8, data_start=False, restart_below=0.0).train()
+        quantizer.pre = torch.nn.Identity()  # the same input to both codebooks
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            quantizer(x)
+        books.append(quantizer.codebook)
+    assert books[1].ema_w.dtype == torch.float32
+    torch.testing.assert_close(books[1].ema_w, books[0].ema_w)
+    torch.testing.assert_close(books[1].embedding.weight, books[0].embedding.weight)

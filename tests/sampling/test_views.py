@@ -76,13 +76,21 @@ def test_all_views_sparse_leaves_no_auxiliary():
     assert chosen.sparse_mask.all()
 
 
-def test_auxiliary_views_are_dense_views_far_from_the_sparse_ones():
-    angles = np.arange(200) * np.pi / 200
-    rng = np.random.RandomState(5)
-    offsets = np.random.RandomState(5).uniform(size=2)
-    chosen = hybrid_views(6, 24, angles, False, rng)
-    dense = uniform_views(24, 200, offsets[1])
-    assert set(chosen.views[6:].tolist()) < set(dense.tolist())
+@pytest.mark.parametrize("seed", range(5))
+def test_dense_views_nearest_to_the_sparse_ones_are_left_out(seed):
+    """Of all choices of dense views to drop, the one with the least total distance to the sparse views is dropped."""
+    angles = np.arange(60) * np.pi / 60
+    offsets = np.random.RandomState(seed).uniform(size=2)
+    chosen = hybrid_views(3, 8, angles, False, np.random.RandomState(seed))
+    sparse, dense = uniform_views(3, 60, offsets[0]), uniform_views(8, 60, offsets[1])
+    assert chosen.views[:3].tolist() == sparse.tolist()
+    dropped = sorted(set(dense.tolist()) - set(chosen.views[3:].tolist()))
+
+    def distance(some) -> float:
+        cost = angular_distance(angles[sparse], angles[list(some)], False)
+        return min(sum(cost[i, j] for i, j in enumerate(order)) for order in itertools.permutations(range(3)))
+
+    assert distance(dropped) == pytest.approx(min(distance(c) for c in itertools.combinations(dense.tolist(), 3)))
 
 
 @pytest.mark.parametrize("count", [0, 11])
