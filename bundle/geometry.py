@@ -8,6 +8,7 @@ arrays [view, v, u], with samples at voxel and pixel centres. docs/geometry.md d
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,7 +44,7 @@ class ConeBeamGeometry:
 
     Raises:
         InputError: when shapes disagree, a size is not positive, a number is not finite, an axis is not a unit
-            vector, or a source lies in its own detector plane.
+            vector, a source lies in its own detector plane or is not in front of the whole volume.
     """
 
     source_mm: np.ndarray
@@ -97,6 +98,16 @@ class ConeBeamGeometry:
         if np.any(np.abs(distance) < 1e-6):
             raise InputError(
                 "geometry.source_mm", "lies in the detector's plane.", "Check the source and detector positions."
+            )
+        half = np.array(self.volume_size_mm) / 2
+        corners = np.array(self.volume_centre_mm) + np.array(list(itertools.product((-1, 1), repeat=3))) * half
+        depth = np.einsum("mcx,mx->mc", corners - self.source_mm[:, None], self.normal * np.sign(distance)[:, None])
+        if np.any(depth <= 0):
+            view = int(depth.min(axis=1).argmin())
+            raise InputError(
+                "geometry.source_mm",
+                f"of view {view} is not in front of the whole volume.",
+                "Check the distances, their unit (mm) and the volume's size.",
             )
 
     @property

@@ -126,6 +126,8 @@ def test_bad_numbers_are_named(change, message):
         ({"u_axis": [[2.0, 0, 0]]}, "unit vectors"),
         ({"u_axis": [[0.0, 0, 1]]}, "perpendicular"),
         ({"source_mm": [[-300.0, 0, 5]]}, "detector's plane"),
+        ({"source_mm": [[70.0, 0, 0]]}, "view 0 is not in front"),
+        ({"source_mm": [[-200.0, 0, 0]]}, "view 0 is not in front"),
         ({"source_mm": [[500.0, 0, 0], [1.0, 0, 0]]}, "views"),
         ({"angles_rad": [0.0, 1.0]}, "angles_rad"),
     ],

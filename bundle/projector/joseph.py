@@ -7,8 +7,8 @@ interpolated bilinearly, and their sum is multiplied by the ray's length per sli
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -29,8 +29,6 @@ class RayGroup:
         pixels: [rays] flat indices into the view's V x U pixels.
         start: [2, rays] position at slice 0 in the slice's two axes, in voxel indices.
         slope: [2, rays] change of that position from slice to slice.
-        first: [rays] slice index of the source; only slices in front of it count.
-        forward: [rays] whether the slice index grows along the ray.
         length_mm: [rays] length of the ray per slice.
     """
 
@@ -38,38 +36,34 @@ class RayGroup:
     pixels: torch.Tensor
     start: torch.Tensor
     slope: torch.Tensor
-    first: torch.Tensor
-    forward: torch.Tensor
     length_mm: torch.Tensor
 
     def split(self, rays: int) -> Iterator[RayGroup]:
         """Pieces of at most the given number of rays."""
         for i in range(0, len(self.pixels), rays):
             piece = slice(i, i + rays)
-            yield RayGroup(
-                self.axis,
-                self.pixels[piece],
-                self.start[:, piece],
-                self.slope[:, piece],
-                self.first[piece],
-                self.forward[piece],
-                self.length_mm[piece],
+            yield replace(
+                self,
+                pixels=self.pixels[piece],
+                start=self.start[:, piece],
+                slope=self.slope[:, piece],
+                length_mm=self.length_mm[piece],
             )
 
 
-def group_rays(source: torch.Tensor, pixels: torch.Tensor, voxel_mm: torch.Tensor) -> list[RayGroup]:
+def group_rays(source: Sequence[float], pixels: torch.Tensor, voxel_mm: Sequence[float]) -> list[RayGroup]:
     """Sorts one view's rays by main axis.
 
     Args:
-        source: [3] source position in voxel indices (x, y, z).
+        source: source position in voxel indices (x, y, z).
         pixels: [rays, 3] pixel centres in voxel indices.
-        voxel_mm: [3] voxel size.
+        voxel_mm: voxel size (x, y, z).
 
     Returns:
         One group for each main axis that occurs.
     """
-    direction = pixels - source
-    length_mm = torch.linalg.vector_norm(direction * voxel_mm, dim=1)
+    direction = pixels - pixels.new_tensor(source)
+    length_mm = torch.linalg.vector_norm(direction * pixels.new_tensor(voxel_mm), dim=1)
     main_axis = direction.abs().argmax(dim=1)
     groups = []
     for axis, others in enumerate(_SLICE_AXES):
@@ -79,8 +73,7 @@ def group_rays(source: torch.Tensor, pixels: torch.Tensor, voxel_mm: torch.Tenso
         along = direction[index, axis]
         slope = torch.stack([direction[index, other] / along for other in others])
         start = torch.stack([source[other] - source[axis] * slope[i] for i, other in enumerate(others)])
-        first = source[axis].expand(len(index))
-        groups.append(RayGroup(axis, index, start, slope, first, along > 0, length_mm[index] / along.abs()))
+        groups.append(RayGroup(axis, index, start, slope, length_mm[index] / along.abs()))
     return groups
 
 
@@ -109,16 +102,8 @@ def gather(slices: torch.Tensor, rays: RayGroup) -> torch.Tensor:
     Returns:
         [B, rays] integrals in value times millimetres.
     """
-    count, _, size_a, size_b = slices.shape
-    index = torch.arange(count, device=slices.device, dtype=slices.dtype)[:, None]
-    a = rays.start[0] + index * rays.slope[0]
-    b = rays.start[1] + index * rays.slope[1]
-    if bool(((rays.first > -1) & (rays.first < count)).any()):  # the source stands between slices
-        behind = (index > rays.first) != rays.forward
-        a = torch.where(behind, -2.0 * torch.ones_like(a), a)
-    # grid_sample counts from the volume's edges, so index i of n is at (2 i + 1) / n - 1; its last axis comes first.
-    grid = torch.stack([(2.0 * b + 1.0) / size_b - 1.0, (2.0 * a + 1.0) / size_a - 1.0], dim=-1)
-    samples = F.grid_sample(slices, grid[:, None], mode="bilinear", padding_mode="zeros", align_corners=False)
+    grid = _sample_positions(slices, rays)
+    samples = F.grid_sample(slices, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return samples[:, :, 0].sum(dim=0) * rays.length_mm
 
 
@@ -130,7 +115,19 @@ def scatter(values: torch.Tensor, rays: RayGroup, slices: torch.Tensor) -> None:
         rays: the rays.
         slices: [slices, B, a, b] to add to.
     """
-    with torch.enable_grad():
-        probe = torch.zeros_like(slices, requires_grad=True)
-        (spread,) = torch.autograd.grad(gather(probe, rays), probe, values)
-    slices += spread
+    spread = (values * rays.length_mm)[None, :, None].expand(len(slices), -1, -1, -1).contiguous()
+    # The backward pass of grid_sample alone (bilinear = 0, zeros = 0): interpolation is linear, so its gradient is its
+    # transpose, and the forward pass need not be computed for it.
+    slices += torch.ops.aten.grid_sampler_2d_backward(
+        spread, slices, _sample_positions(slices, rays), 0, 0, False, [True, False]
+    )[0]
+
+
+def _sample_positions(slices: torch.Tensor, rays: RayGroup) -> torch.Tensor:
+    """[slices, 1, rays, 2] positions (b, a) of the samples, as grid_sample counts them: -1 and 1 at the edges."""
+    count, _, size_a, size_b = slices.shape
+    index = torch.arange(count, device=slices.device, dtype=slices.dtype)[:, None]
+    a = rays.start[0] + index * rays.slope[0]
+    b = rays.start[1] + index * rays.slope[1]
+    # Index i of n is at (2 i + 1) / n - 1.
+    return torch.stack([(2.0 * b + 1.0) / size_b - 1.0, (2.0 * a + 1.0) / size_a - 1.0], dim=-1)[:, None]

@@ -68,16 +68,17 @@ class ConeBeamProjector(nn.Module):
 
     def _rays(self, view: int, like: torch.Tensor) -> list[joseph.RayGroup]:
         """One view's rays, grouped by main axis, in voxel indices."""
-        geometry = self.geometry.select([view])
+        geometry = self.geometry
         to_index = np.linalg.inv(geometry.volume_affine)
-        source = to_index[:3, :3] @ geometry.source_mm[0] + to_index[:3, 3]
-        pixels = geometry.pixel_centres_mm()[0].reshape(-1, 3) @ to_index[:3, :3].T + to_index[:3, 3]
+        rotate, shift = to_index[:3, :3], to_index[:3, 3]
         as_tensor = {"dtype": like.dtype, "device": like.device}
-        return joseph.group_rays(
-            torch.as_tensor(source, **as_tensor),
-            torch.as_tensor(pixels, **as_tensor),
-            torch.as_tensor(geometry.voxel_mm, **as_tensor),
-        )
+        steps = [torch.arange(n, **as_tensor) - (n - 1) / 2 for n in geometry.detector_shape]
+        centre = torch.as_tensor(rotate @ geometry.detector_centre_mm[view] + shift, **as_tensor)
+        along_v = torch.as_tensor(rotate @ geometry.v_axis[view] * geometry.pixel_mm[0], **as_tensor)
+        along_u = torch.as_tensor(rotate @ geometry.u_axis[view] * geometry.pixel_mm[1], **as_tensor)
+        pixels = centre + steps[0][:, None, None] * along_v + steps[1][:, None] * along_u
+        source = (rotate @ geometry.source_mm[view] + shift).tolist()
+        return joseph.group_rays(source, pixels.reshape(-1, 3), geometry.voxel_mm)
 
     def _project(self, volume: torch.Tensor) -> torch.Tensor:
         rows, columns = self.geometry.detector_shape
