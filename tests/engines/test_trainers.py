@@ -153,3 +153,16 @@ def test_tensorboard_holds_the_loss_its_terms_and_the_validation(tmp_path):
     assert {tag: len(v) for tag, v in values.items()} == {"loss": 4, "task": 4, "quantisation": 4, "val_psnr": 2}
     assert values["loss"][-1] == pytest.approx(float(done.trainer.state.output["loss"]))
     assert values["loss"][0] == pytest.approx(values["task"][0] + 0.1 * values["quantisation"][0], rel=1e-5)
+
+
+def test_noise_can_be_switched_on_from_the_configuration(tmp_path):
+    """Noisy projections, on the fly and cached, differ from clean ones and train all the same."""
+    noise = {"_target_": "bundle.physics.noise.DetectorNoise", "photons": 1e4}
+    for cached in (True, False):
+        changes = {"cache_projections": cached, "num_sparse": 6, "max_epochs": 1}
+        images = []
+        for name, value in (("clean", None), ("noisy", noise)):
+            folder = tmp_path / f"{name}{cached}"
+            done = run([*STAGES["pretrain"], DEMO], **small(folder, noise=value, **changes))
+            images.append(done.trainer.state.output["image"])
+        assert 0 < float((images[1] - images[0]).abs().mean()) < 0.1
