@@ -117,7 +117,7 @@ def convert_state(
     if unknown:
         raise InputError(
             source,
-            f"has {len(unknown)} entries that no DiCE network has: {', '.join(unknown[:10])}.",
+            f"has {len(unknown)} entries that no DiCE network has: {', '.join(unknown)}.",
             "Give a state dict of the published release.",
         )
     state = {new: published[name] for name, new in renamed.items() if new is not None}

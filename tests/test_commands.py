@@ -65,23 +65,16 @@ def simulate(monkeypatch, ct, output, *more) -> None:
     )
 
 
+def reconstruct(monkeypatch, source, output, model, *more) -> None:
+    places = ("--source", source, "--output", output, "--checkpoint", model)
+    call(monkeypatch, "reconstruct", *places, "--device", "cpu", *more)
+
+
 def test_simulate_then_reconstruct(tmp_path, monkeypatch, ct, model):
     simulate(monkeypatch, ct, tmp_path / "scan.npz", "--num_views", 5)
     assert read_projections(tmp_path / "scan.npz").projections.shape == (5, 24, 32)
     for source, name, more in ((tmp_path / "scan.npz", "a", ()), (ct, "b", ("--num_views", 5))):
-        call(
-            monkeypatch,
-            "reconstruct",
-            "--source",
-            source,
-            "--output",
-            tmp_path / f"{name}.nii.gz",
-            "--checkpoint",
-            model,
-            "--device",
-            "cpu",
-            *more,
-        )
+        reconstruct(monkeypatch, source, tmp_path / f"{name}.nii.gz", model, *more)
     from_file, from_ct = (nib.load(tmp_path / f"{name}.nii.gz") for name in "ab")
     np.testing.assert_array_equal(from_file.get_fdata(), from_ct.get_fdata())
     np.testing.assert_allclose(from_file.affine, from_ct.affine, atol=1e-3)
@@ -99,20 +92,7 @@ def test_reconstruction_lies_where_the_ct_lay(tmp_path, monkeypatch, phantom, ct
     if through_file:
         simulate(monkeypatch, ct, tmp_path / "scan.npz")
         source = tmp_path / "scan.npz"
-    call(
-        monkeypatch,
-        "reconstruct",
-        "--source",
-        source,
-        "--output",
-        tmp_path / "out.nii.gz",
-        "--checkpoint",
-        model,
-        "--output_shape",
-        str(list(shape)),
-        "--device",
-        "cpu",
-    )
+    reconstruct(monkeypatch, source, tmp_path / "out.nii.gz", model, "--output_shape", list(shape))
     out, original = nib.load(tmp_path / "out.nii.gz"), nib.load(ct)
     assert out.shape == shape
     voxels = np.random.RandomState(0).randint(2, np.array(original.shape) - 2, (400, 3))

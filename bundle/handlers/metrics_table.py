@@ -84,7 +84,6 @@ class MetricsTable:
                     "version": bundle.__version__,
                 }
             )
-
         self._write()
 
     def _write(self) -> None:
