@@ -14,6 +14,8 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 sys.path.insert(0, str(ROOT))
+if not torch.cuda.is_available():  # before anything imports Triton, which reads it then
+    os.environ["TRITON_INTERPRET"] = "1"
 
 from bundle.phantoms import asymmetric_phantom, voxelise  # noqa: E402
 from bundle.presets import ScanPreset  # noqa: E402

@@ -1,4 +1,4 @@
-"""Joseph's method in PyTorch: one view's rays through one volume, and the exact adjoint.
+"""Joseph's method in plain PyTorch: the reference backend, which runs on every device and in every precision.
 
 Reference: P. M. Joseph, "An improved algorithm for reprojecting rays through pixel images", IEEE Transactions on
 Medical Imaging 1(3), 1982. Along a ray's main axis the volume is cut into its slices; in each the value is
@@ -13,11 +13,50 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-__all__ = ["RayGroup", "gather", "group_rays", "scatter"]
+from bundle.projector.rays import ScanRays
+
+__all__ = ["back_project", "project", "unavailable"]
 
 # For each main axis: the two axes that remain within its slices, in volume order.
 _SLICE_AXES = ((1, 2), (0, 2), (0, 1))
 _BYTES_PER_SAMPLE = 24  # grid coordinates, interpolated value and temporaries, in float32
+
+
+def unavailable(device: torch.device) -> str | None:
+    """Why this backend cannot run on a device; None, since it always can."""
+    return None
+
+
+def project(volume: torch.Tensor, rays: ScanRays, max_memory_bytes: float) -> torch.Tensor:
+    """Projects [B, X, Y, Z] to [B, views, V, U]."""
+    batch = len(volume)
+    rows, columns = rays.geometry.detector_shape
+    out = volume.new_zeros(batch, rays.geometry.num_views, rows * columns)
+    slices: dict[int, torch.Tensor] = {}
+    for view in range(rays.geometry.num_views):
+        for group in _view_groups(rays, view, volume):
+            if group.axis not in slices:
+                slices[group.axis] = _to_slices(volume, group.axis)
+            along = slices[group.axis]
+            for part in group.split(_rays_per_chunk(len(along), batch, max_memory_bytes)):
+                out[:, view, part.pixels] = _gather(along, part)
+    return out.reshape(batch, -1, rows, columns)
+
+
+def back_project(projections: torch.Tensor, rays: ScanRays, max_memory_bytes: float) -> torch.Tensor:
+    """The exact adjoint: [B, views, V, U] to [B, X, Y, Z]."""
+    batch = len(projections)
+    flat = projections.flatten(2)
+    slices: dict[int, torch.Tensor] = {}
+    empty = projections.new_zeros(batch, *rays.geometry.volume_shape)
+    for view in range(rays.geometry.num_views):
+        for group in _view_groups(rays, view, projections):
+            if group.axis not in slices:
+                slices[group.axis] = torch.zeros_like(_to_slices(empty, group.axis))
+            along = slices[group.axis]
+            for part in group.split(_rays_per_chunk(len(along), batch, max_memory_bytes)):
+                _scatter(flat[:, view, part.pixels], part, along)
+    return sum((_from_slices(s, axis) for axis, s in slices.items()), start=empty)
 
 
 @dataclass
@@ -51,17 +90,21 @@ class RayGroup:
             )
 
 
-def group_rays(source: Sequence[float], pixels: torch.Tensor, voxel_mm: Sequence[float]) -> list[RayGroup]:
-    """Sorts one view's rays by main axis.
+def _view_groups(rays: ScanRays, view: int, like: torch.Tensor) -> list[RayGroup]:
+    """One view's rays, made on the tensor's device and grouped by main axis."""
+    rows, columns = rays.geometry.detector_shape
+    first, step_v, step_u = (
+        torch.as_tensor(vectors[view], dtype=like.dtype, device=like.device)
+        for vectors in (rays.first_pixel, rays.step_v, rays.step_u)
+    )
+    v = torch.arange(rows, dtype=like.dtype, device=like.device)
+    u = torch.arange(columns, dtype=like.dtype, device=like.device)
+    pixels = first + v[:, None, None] * step_v + u[:, None] * step_u
+    return _group(rays.source[view].tolist(), pixels.reshape(-1, 3), rays.geometry.voxel_mm)
 
-    Args:
-        source: source position in voxel indices (x, y, z).
-        pixels: [rays, 3] pixel centres in voxel indices.
-        voxel_mm: voxel size (x, y, z).
 
-    Returns:
-        One group for each main axis that occurs.
-    """
+def _group(source: Sequence[float], pixels: torch.Tensor, voxel_mm: Sequence[float]) -> list[RayGroup]:
+    """Sorts one view's rays, from the source through pixels [rays, 3], by main axis."""
     direction = pixels - pixels.new_tensor(source)
     length_mm = torch.linalg.vector_norm(direction * pixels.new_tensor(voxel_mm), dim=1)
     main_axis = direction.abs().argmax(dim=1)
@@ -77,26 +120,26 @@ def group_rays(source: Sequence[float], pixels: torch.Tensor, voxel_mm: Sequence
     return groups
 
 
-def rays_per_chunk(slices: int, batch: int, max_memory_bytes: float) -> int:
+def _rays_per_chunk(slices: int, batch: int, max_memory_bytes: float) -> int:
     """Number of rays whose samples fit into the given memory."""
     return max(1, int(max_memory_bytes / (slices * (_BYTES_PER_SAMPLE + 4 * batch))))
 
 
-def to_slices(volume: torch.Tensor, axis: int) -> torch.Tensor:
+def _to_slices(volume: torch.Tensor, axis: int) -> torch.Tensor:
     """[B, X, Y, Z] to [slices, B, a, b], the slices along the main axis first."""
     return volume.movedim(axis + 1, 0).contiguous()
 
 
-def from_slices(slices: torch.Tensor, axis: int) -> torch.Tensor:
-    """The inverse of :func:`to_slices`."""
+def _from_slices(slices: torch.Tensor, axis: int) -> torch.Tensor:
+    """The inverse of :func:`_to_slices`."""
     return slices.movedim(0, axis + 1)
 
 
-def gather(slices: torch.Tensor, rays: RayGroup) -> torch.Tensor:
+def _gather(slices: torch.Tensor, rays: RayGroup) -> torch.Tensor:
     """Integrates along rays.
 
     Args:
-        slices: [slices, B, a, b] from :func:`to_slices` for the rays' main axis.
+        slices: [slices, B, a, b] from :func:`_to_slices` for the rays' main axis.
         rays: the rays.
 
     Returns:
@@ -107,8 +150,8 @@ def gather(slices: torch.Tensor, rays: RayGroup) -> torch.Tensor:
     return samples[:, :, 0].sum(dim=0) * rays.length_mm
 
 
-def scatter(values: torch.Tensor, rays: RayGroup, slices: torch.Tensor) -> None:
-    """Adds the exact adjoint of :func:`gather` to slices, in place.
+def _scatter(values: torch.Tensor, rays: RayGroup, slices: torch.Tensor) -> None:
+    """Adds the exact adjoint of :func:`_gather` to slices, in place.
 
     Args:
         values: [B, rays] values to spread along the rays.

@@ -1,0 +1,53 @@
+"""Choosing what computes the projections.
+
+A backend is a module with three functions: ``unavailable(device)`` says why it cannot run on a device, or None;
+``project(volume, rays, max_memory_bytes)`` and ``back_project(projections, rays, max_memory_bytes)`` are Joseph's
+method and its exact adjoint on plain tensors, [B, X, Y, Z] and [B, views, V, U]. All give the same numbers within
+rounding.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import torch
+
+from bundle.errors import InputError
+from bundle.projector import numba_joseph, rtk_joseph, torch_joseph, triton_joseph
+
+__all__ = ["BACKENDS", "choose_backend"]
+
+BACKENDS: dict[str, ModuleType] = {
+    "triton": triton_joseph,
+    "numba": numba_joseph,
+    "rtk": rtk_joseph,
+    "torch": torch_joseph,
+}
+"""By name."""
+
+_FASTEST_FIRST = {"cuda": ("triton", "torch"), "cpu": ("numba", "rtk", "torch")}
+
+
+def choose_backend(name: str, tensor: torch.Tensor) -> ModuleType:
+    """The backend for a tensor.
+
+    Args:
+        name: one of BACKENDS, or "auto" for the fastest that can run. Double precision is the reference's alone.
+        tensor: gives device and precision.
+
+    Raises:
+        InputError: when the name is unknown, or that backend cannot run.
+    """
+    if name == "auto":
+        if tensor.dtype == torch.float64:
+            return torch_joseph
+        names = _FASTEST_FIRST.get(tensor.device.type, ("torch",))
+        return next(BACKENDS[n] for n in names if BACKENDS[n].unavailable(tensor.device) is None)
+    if name not in BACKENDS:
+        raise InputError("projector backend", f"is {name!r}.", f"Use auto or one of {', '.join(BACKENDS)}.")
+    reason = BACKENDS[name].unavailable(tensor.device)
+    if reason is None and tensor.dtype == torch.float64 and name != "torch":
+        reason = "it computes in single precision, and the data is double"
+    if reason is not None:
+        raise InputError(f"projector backend {name}", f"cannot be used: {reason}.", "Use auto.")
+    return BACKENDS[name]

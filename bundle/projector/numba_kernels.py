@@ -1,0 +1,248 @@
+"""Joseph's method in loops for Numba to compile; imported only where Numba is installed.
+
+A kernel works on a range of detector columns or of slices, which is all that it writes to, and releases the
+interpreter's lock: the caller runs several at once. Positions are voxel indices; see ScanRays.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+__all__ = ["back_project", "project", "weigh"]
+
+_compile = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
+_PAD = 2  # zeros on both sides of a line of voxels, so that rounding at its ends cannot leave it
+
+
+@_compile
+def _main_axis(x, y, z):
+    """The axis along which a ray crosses most voxels."""
+    if abs(x) >= abs(y) and abs(x) >= abs(z):
+        return 0
+    return 1 if abs(y) >= abs(z) else 2
+
+
+@_compile
+def _row_range(view, u, axis, source, first_pixel, step_v, step_u, rows):
+    """First and last + 1 of the rows, on a level gantry, whose rays have the given main axis, x or y."""
+    along = first_pixel[view, axis] + u * step_u[view, axis] - source[view, axis]
+    steepest = abs(along)
+    z = first_pixel[view, 2] - source[view, 2]
+    begin, end = 0, rows
+    while begin < rows and abs(z + begin * step_v[view, 2]) > steepest:
+        begin += 1
+    while end > begin and abs(z + (end - 1) * step_v[view, 2]) > steepest:
+        end -= 1
+    return begin, end
+
+
+@_compile
+def _level_axis(view, u, source, first_pixel, step_u):
+    """Main axis, x or y, of a detector column of a level gantry, its steep rays aside."""
+    x = first_pixel[view, 0] + u * step_u[view, 0] - source[view, 0]
+    y = first_pixel[view, 1] + u * step_u[view, 1] - source[view, 1]
+    return 0 if abs(x) >= abs(y) else 1
+
+
+@_compile
+def _inside(start, step, size, begin, end):
+    """Part of the rows begin to end whose position start + v * step is between -1 and size."""
+    if step == 0.0:
+        return (begin, end) if -1.0 < start < size else (begin, begin)
+    low, high = (-1.0 - start) / step, (size - start) / step
+    if low > high:
+        low, high = high, low
+    low = min(max(low, -1.0), end + 1.0)
+    high = min(max(high, -1.0), end + 1.0)
+    return max(begin, int(math.floor(low)) + 1), min(end, int(math.ceil(high)))
+
+
+@_compile
+def _project_column(volume, view, u, axis, begin, end, source, first_pixel, step_v, step_u, line, total):
+    """Sums over the slices along x or y for the rows begin to end of one detector column, into total."""
+    other = 1 - axis
+    size_other, size_z = volume.shape[other], volume.shape[2]
+    along = first_pixel[view, axis] + u * step_u[view, axis] - source[view, axis]
+    across = first_pixel[view, other] + u * step_u[view, other] - source[view, other]
+    z_first = first_pixel[view, 2] - source[view, 2]
+    pair = np.empty(4, dtype=np.float32)
+    for i in range(volume.shape[axis]):
+        t = (i - source[view, axis]) / along
+        position = source[view, other] + t * across
+        if position <= -1.0 or position >= size_other:
+            continue
+        start, step = source[view, 2] + t * z_first, t * step_v[view, 2]
+        low, high = _inside(start, step, size_z, begin, end)
+        if low >= high:
+            continue
+        j = int(math.floor(position))
+        near, far = max(j, 0), min(j + 1, size_other - 1)
+        pair[0] = (1.0 - (position - j)) if j >= 0 else 0.0
+        pair[1] = (position - j) if j + 1 < size_other else 0.0
+        pair[2], pair[3] = start + _PAD, step
+        first = volume[i, near] if axis == 0 else volume[near, i]
+        second = volume[i, far] if axis == 0 else volume[far, i]
+        for z in range(size_z):
+            line[z + _PAD] = pair[0] * first[z] + pair[1] * second[z]
+        for v in range(low, high):
+            z = pair[2] + np.float32(v) * pair[3]
+            k = np.int32(z)
+            total[v] += line[k] + (z - np.float32(k)) * (line[k + 1] - line[k])
+
+
+@_compile
+def _ray_sum(volume, view, v, u, source, first_pixel, step_v, step_u):
+    """Sum over the slices along the main axis of one ray, whatever its direction."""
+    d = np.empty(3)
+    for a in range(3):
+        d[a] = first_pixel[view, a] + v * step_v[view, a] + u * step_u[view, a] - source[view, a]
+    axis = _main_axis(d[0], d[1], d[2])
+    first, second = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
+    total = 0.0
+    for i in range(volume.shape[axis]):
+        t = (i - source[view, axis]) / d[axis]
+        a, b = source[view, first] + t * d[first], source[view, second] + t * d[second]
+        if a <= -1.0 or b <= -1.0 or a >= volume.shape[first] or b >= volume.shape[second]:
+            continue
+        j, k = int(math.floor(a)), int(math.floor(b))
+        for p in range(max(j, 0), min(j + 2, volume.shape[first])):
+            for q in range(max(k, 0), min(k + 2, volume.shape[second])):
+                weight = (1.0 - abs(a - p)) * (1.0 - abs(b - q))
+                if axis == 0:
+                    total += weight * volume[i, p, q]
+                elif axis == 1:
+                    total += weight * volume[p, i, q]
+                else:
+                    total += weight * volume[p, q, i]
+    return total
+
+
+@_compile
+def _length_per_slice(view, v, u, source, first_pixel, step_v, step_u, voxel_mm):
+    """Millimetres of a ray between two slices along its main axis."""
+    x = first_pixel[view, 0] + v * step_v[view, 0] + u * step_u[view, 0] - source[view, 0]
+    y = first_pixel[view, 1] + v * step_v[view, 1] + u * step_u[view, 1] - source[view, 1]
+    z = first_pixel[view, 2] + v * step_v[view, 2] + u * step_u[view, 2] - source[view, 2]
+    length = math.sqrt((x * voxel_mm[0]) ** 2 + (y * voxel_mm[1]) ** 2 + (z * voxel_mm[2]) ** 2)
+    return length / max(abs(x), abs(y), abs(z))
+
+
+@_compile
+def project(volume, source, first_pixel, step_v, step_u, level, voxel_mm, out, first, last):
+    """Projects [X, Y, Z] to the detector columns first to last, counted over all views, of out [views, V, U]."""
+    rows, columns = out.shape[1:]
+    line = np.zeros(volume.shape[2] + 2 * _PAD, dtype=np.float32)
+    total = np.empty(rows, dtype=np.float32)
+    for index in range(first, last):
+        view, u = index // columns, index % columns
+        total[:] = 0.0
+        begin, end = 0, 0
+        if level[view]:
+            axis = _level_axis(view, u, source, first_pixel, step_u)
+            begin, end = _row_range(view, u, axis, source, first_pixel, step_v, step_u, rows)
+            _project_column(volume, view, u, axis, begin, end, source, first_pixel, step_v, step_u, line, total)
+        for v in range(rows):
+            if v < begin or v >= end:
+                total[v] = _ray_sum(volume, view, v, u, source, first_pixel, step_v, step_u)
+            out[view, v, u] = total[v] * _length_per_slice(view, v, u, source, first_pixel, step_v, step_u, voxel_mm)
+
+
+@_compile
+def weigh(values, source, first_pixel, step_v, step_u, voxel_mm, out, first, last):
+    """Multiplies values [views, V, U] by their rays' lengths per slice, into out [views, U, V], views first to last."""
+    for view in range(first, last):
+        for u in range(values.shape[2]):
+            for v in range(values.shape[1]):
+                out[view, u, v] = values[view, v, u] * _length_per_slice(
+                    view, v, u, source, first_pixel, step_v, step_u, voxel_mm
+                )
+
+
+@_compile
+def _spread_column(values, view, u, axis, i, begin, end, source, first_pixel, step_v, step_u, line, out):
+    """Adds one detector column's rows begin to end to slice i along x or y: the transpose of _project_column."""
+    other = 1 - axis
+    size_other, size_z = out.shape[other], out.shape[2]
+    along = first_pixel[view, axis] + u * step_u[view, axis] - source[view, axis]
+    across = first_pixel[view, other] + u * step_u[view, other] - source[view, other]
+    t = (i - source[view, axis]) / along
+    position = source[view, other] + t * across
+    if position <= -1.0 or position >= size_other:
+        return
+    start, step = source[view, 2] + t * (first_pixel[view, 2] - source[view, 2]), t * step_v[view, 2]
+    low, high = _inside(start, step, size_z, begin, end)
+    if low >= high:
+        return
+    pair = np.empty(4, dtype=np.float32)
+    j = int(math.floor(position))
+    pair[0], pair[1] = 1.0 - (position - j), position - j
+    pair[2], pair[3] = start + _PAD, step
+    line[:] = 0.0
+    for v in range(low, high):
+        z = pair[2] + np.float32(v) * pair[3]
+        k = np.int32(z)
+        share = (z - np.float32(k)) * values[v]
+        line[k] += values[v] - share
+        line[k + 1] += share
+    for n in range(2):
+        if 0 <= j + n < size_other:
+            column = out[i, j + n] if axis == 0 else out[j + n, i]
+            for z in range(size_z):
+                column[z] += pair[n] * line[z + _PAD]
+
+
+@_compile
+def _spread_ray(value, view, v, u, axis, i, source, first_pixel, step_v, step_u, out):
+    """Adds one ray's value to slice i along its main axis, if that is the given one: the transpose of _ray_sum."""
+    x = first_pixel[view, 0] + v * step_v[view, 0] + u * step_u[view, 0] - source[view, 0]
+    y = first_pixel[view, 1] + v * step_v[view, 1] + u * step_u[view, 1] - source[view, 1]
+    z = first_pixel[view, 2] + v * step_v[view, 2] + u * step_u[view, 2] - source[view, 2]
+    if _main_axis(x, y, z) != axis:
+        return
+    if axis == 0:
+        t = (i - source[view, 0]) / x
+        a, b = source[view, 1] + t * y, source[view, 2] + t * z
+    elif axis == 1:
+        t = (i - source[view, 1]) / y
+        a, b = source[view, 0] + t * x, source[view, 2] + t * z
+    else:
+        t = (i - source[view, 2]) / z
+        a, b = source[view, 0] + t * x, source[view, 1] + t * y
+    first, second = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
+    if a <= -1.0 or b <= -1.0 or a >= out.shape[first] or b >= out.shape[second]:
+        return
+    j, k = int(math.floor(a)), int(math.floor(b))
+    for p in range(max(j, 0), min(j + 2, out.shape[first])):
+        for q in range(max(k, 0), min(k + 2, out.shape[second])):
+            share = (1.0 - abs(a - p)) * (1.0 - abs(b - q)) * value
+            if axis == 0:
+                out[i, p, q] += share
+            elif axis == 1:
+                out[p, i, q] += share
+            else:
+                out[p, q, i] += share
+
+
+@_compile
+def back_project(weighted, source, first_pixel, step_v, step_u, level, out, axis, first, last):
+    """Adds weighted [views, U, V] to the slices first to last along an axis of out [X, Y, Z]."""
+    views, columns, rows = weighted.shape
+    line = np.zeros(out.shape[2] + 2 * _PAD, dtype=np.float32)
+    for i in range(first, last):
+        for view in range(views):
+            for u in range(columns):
+                begin, end = 0, 0
+                if level[view]:
+                    column_axis = _level_axis(view, u, source, first_pixel, step_u)
+                    begin, end = _row_range(view, u, column_axis, source, first_pixel, step_v, step_u, rows)
+                    if column_axis == axis:
+                        _spread_column(
+                            weighted[view, u], view, u, axis, i, begin, end,
+                            source, first_pixel, step_v, step_u, line, out,
+                        )  # fmt: skip
+                for v in range(rows):
+                    if v < begin or v >= end:
+                        _spread_ray(weighted[view, u, v], view, v, u, axis, i, source, first_pixel, step_v, step_u, out)
