@@ -1,0 +1,1 @@
+"""Scan geometries and projections in the formats of scanners and of neighbouring tools."""
