@@ -1,0 +1,324 @@
+"""From a detector's raw counts to line integrals.
+
+p = -ln((counts - dark) / (unattenuated - dark)), where the unattenuated counts come from a number, from an open-field
+image, or from a part of each view that sees only air. Scatter and beam hardening stay in p.
+
+Detector lag is left alone: the afterglow of earlier views can only be taken out with the panel's own decay constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from bundle.errors import InputError
+from bundle.optional import require
+
+__all__ = ["counts_to_attenuation", "elekta_counts", "find_bad_pixels"]
+
+_TOLERATED_FRACTION = 1e-3  # of pixels that may break a rule: particles and defects nobody marked
+_TOLERATED_TRANSMISSION = 1.05
+_LEAST_TRANSMISSION = 1e-3  # of the brightest pixel
+_NOISE_SIGMAS = 5.0
+_LARGEST_ATTENUATION = 20.0  # 2e-9 of the photons: less than any detector counts
+_LOCAL_PIXELS = 5
+_LEAST_RELATIVE_SIGMA = 5e-3  # even without noise, borders and slopes differ from their median
+
+
+def counts_to_attenuation(
+    counts: np.ndarray,
+    i0: float | Sequence[float] | np.ndarray | None = None,
+    flat: np.ndarray | None = None,
+    dark: np.ndarray | float | None = None,
+    bad_pixels: np.ndarray | None = None,
+    air_region: tuple[int, int, int, int] | None = None,
+    minimum_counts: float = 1.0,
+    source: object = "projections",
+) -> np.ndarray:
+    """Converts raw counts to line integrals, p = -ln((counts - dark) / (unattenuated - dark)).
+
+    What unattenuated means is said in exactly one of four ways, with D the dark counts:
+
+    - ``i0``: that many counts, dark ones included, in every pixel;
+    - ``flat``: the open-field image, taken with the exposure of the views;
+    - ``air_region``: the median of (counts - D) in it, for each view;
+    - ``flat`` and ``air_region``: (flat - D) times the median of (counts - D) / (flat - D) in the region, for each
+      view, which takes out fluctuations of the tube's output.
+
+    Args:
+        counts: [view, v, u] raw counts, proportional to the intensity.
+        i0: unattenuated counts, one number or [view].
+        flat: [v, u] counts without an object, the mean of many images at best.
+        dark: counts without X-rays, [v, u] or one number; none if the scanner has taken them off.
+        bad_pixels: [v, u], true where the detector is defective; filled in after the logarithm.
+        air_region: pixels (v0, v1, u0, u1), v0 <= v < v1 and u0 <= u < u1, that see only air in every view.
+        minimum_counts: least value of counts - D before the logarithm.
+        source: what to name in messages.
+
+    Returns:
+        [view, v, u] float32 line integrals, without unit.
+
+    Raises:
+        InputError: when shapes disagree, what is unattenuated is not said exactly once, counts are negative, not
+            finite or already log-transformed; when, among pixels that are not marked bad, flat or I0 is not above
+            dark, more than 0.1 % of all pixels lie more than 5 sqrt(D + 1) below dark or have a transmission above
+            1.05 + 5 / sqrt(unattenuated), the brightest one has less than 0.001, or more than half of a view is at or
+            below minimum_counts.
+    """
+    counts = np.asarray(counts)
+    if counts.ndim != 3 or 0 in counts.shape:
+        raise InputError(source, f"has the shape {counts.shape}.", "Give counts as (view, v, u).")
+    views, shape = counts.shape[0], counts.shape[1:]
+    if not minimum_counts > 0:
+        raise InputError("minimum_counts", f"is {minimum_counts}.", "Give a positive number.")
+    good = ~_mask(bad_pixels, shape)
+    _check_counts(counts, good, source)
+    offset = np.zeros(shape) if dark is None else _image("dark", dark, shape, good)
+    open_field = _unattenuated(views, offset, good, i0, flat, air_region)
+    fill = None if good.all() else _inpainting(~good)
+
+    attenuation = np.empty(counts.shape, np.float32)
+    below_dark, too_bright, brightest = 0, 0, 0.0
+    for view in range(views):
+        signal = counts[view] - offset
+        unattenuated = open_field(view, signal)
+        below_dark += np.count_nonzero((signal < -_NOISE_SIGMAS * np.sqrt(offset.clip(0) + 1)) & good)
+        starved = np.count_nonzero((signal <= minimum_counts) & good)
+        if 2 * starved > np.count_nonzero(good):
+            raise InputError(
+                source,
+                f"has no more than {minimum_counts:g} counts in {100 * starved / np.count_nonzero(good):.0f} % of view "
+                f"{view} (photon starvation).",
+                "Check dark, leave the view out, or lower minimum_counts if the values are scaled.",
+            )
+        transmission = np.where(good, signal.clip(minimum_counts) / unattenuated, 1.0)
+        limit = _TOLERATED_TRANSMISSION + _NOISE_SIGMAS / np.sqrt(unattenuated)
+        too_bright += np.count_nonzero((transmission > limit) & good)
+        brightest = max(brightest, float(transmission[good].max()))
+        line_integrals = -np.log(transmission)
+        if fill is not None:
+            fill(line_integrals)
+        attenuation[view] = line_integrals
+
+    tolerated = _TOLERATED_FRACTION * views * np.count_nonzero(good)
+    if below_dark > tolerated:
+        raise InputError("dark", f"is above the counts in {below_dark} pixels.", "Give the dark image of this scan.")
+    if too_bright > tolerated:
+        raise InputError(
+            source,
+            f"has a transmission above {_TOLERATED_TRANSMISSION} in {too_bright} pixels, up to {brightest:.4g}.",
+            "Check that i0, flat or air_region belong to these views and their exposure.",
+        )
+    if brightest < _LEAST_TRANSMISSION:
+        raise InputError(
+            source,
+            f"is nowhere brighter than {brightest:.2g} of the unattenuated counts.",
+            "Check the scale of i0 or flat, and that the values are not log-transformed already.",
+        )
+    return attenuation
+
+
+def elekta_counts(stored: np.ndarray) -> np.ndarray:
+    """Counts of Elekta's .his images, which hold 65536 - counts.
+
+    0 and 65535 both become 65535, as in RTK (ElektaSynergyRawLookupTableImageFilter). Other makers' .his images hold
+    counts and need nothing.
+
+    Args:
+        stored: values as in the file, any shape.
+
+    Returns:
+        float32 counts of the same shape.
+
+    Raises:
+        InputError: when values are no 16-bit numbers.
+    """
+    stored = np.asarray(stored)
+    if stored.size and not (stored.min() >= 0 and stored.max() <= 65535):
+        raise InputError("stored", f"has values from {stored.min():g} to {stored.max():g}.", "Give 16-bit values.")
+    counts = np.float32(65536) - stored.astype(np.float32)
+    counts[(stored == 0) | (stored == 65535)] = 65535
+    return counts
+
+
+def find_bad_pixels(flat: np.ndarray, dark: np.ndarray | float | None = None, threshold: float = 8.0) -> np.ndarray:
+    """Finds dead, hot and badly scaled pixels in an open-field image.
+
+    A pixel is bad if flat - dark is not positive, or differs from the median of its 5 x 5 neighbours by more than
+    ``threshold`` robust standard deviations (1.4826 times the median absolute one, at least 0.5 %) of that relative
+    difference over the image. Smaller ones are a matter of gain, which the open field takes out. Defects more than
+    two pixels wide may be taken for the normal state.
+
+    Args:
+        flat: [v, u] counts without an object, the mean of many images at best.
+        dark: counts without X-rays, [v, u] or one number.
+        threshold: robust standard deviations.
+
+    Returns:
+        [v, u] bool, true where bad.
+
+    Raises:
+        InputError: when shapes disagree, the threshold is not positive, or every pixel is bad.
+    """
+    flat = np.asarray(flat, dtype=np.float64)
+    if flat.ndim != 2:
+        raise InputError("flat", f"has the shape {flat.shape}.", "Give one image as (v, u).")
+    if not threshold > 0:
+        raise InputError("threshold", f"is {threshold}.", "Give a positive number of standard deviations.")
+    offset = 0.0 if dark is None else _image("dark", dark, flat.shape, np.ones(flat.shape, bool))
+    signal = flat - offset
+    dead = ~(np.isfinite(signal) & (signal > 0))
+    if dead.all():
+        raise InputError("flat", "is nowhere above dark.", "Give an image of the open field, and dark without X-rays.")
+    filters = require("scipy.ndimage", "scipy", "finding bad pixels")
+    local = filters.median_filter(np.where(dead, 0.0, signal), _LOCAL_PIXELS, mode="reflect")
+    relative = signal / np.where(local > 0, local, np.inf) - 1
+    alive = relative[~dead & (local > 0)]
+    # A live pixel among dead ones has no normal neighbour to be judged by.
+    sigma = 1.4826 * float(np.median(np.abs(alive - np.median(alive)))) if alive.size else 0.0
+    return dead | (np.abs(relative) > threshold * max(sigma, _LEAST_RELATIVE_SIGMA))
+
+
+def _mask(bad_pixels: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    bad = np.zeros(shape, bool) if bad_pixels is None else np.asarray(bad_pixels)
+    if bad.dtype != bool or bad.shape != shape:
+        raise InputError(
+            "bad_pixels",
+            f"is {bad.dtype} of the shape {bad.shape}; the detector is {shape} (v, u).",
+            "Give one truth value per pixel, true where it is bad.",
+        )
+    if bad.all():
+        raise InputError("bad_pixels", "marks every pixel.", "Mark bad pixels as true and good ones as false.")
+    return bad
+
+
+def _image(name: str, values: np.ndarray | float, shape: tuple[int, ...], good: np.ndarray) -> np.ndarray:
+    """[v, u] float64 image from one or from a number."""
+    image = np.asarray(values, dtype=np.float64)
+    if image.shape not in ((), shape):
+        raise InputError(name, f"has the shape {image.shape}.", f"Give an image of the detector's {shape} (v, u).")
+    image = np.broadcast_to(image, shape)
+    if not np.isfinite(image[good]).all():
+        raise InputError(name, "has NaN or infinite values.", "Mark those pixels in bad_pixels.")
+    return image
+
+
+def _check_counts(counts: np.ndarray, good: np.ndarray, source: object) -> None:
+    """Refuses values that are no counts, one view at a time to save memory."""
+    least, most = np.inf, -np.inf
+    sides = 0.0
+    for view in counts:
+        values = view[good]
+        if not np.isfinite(values).all():
+            raise InputError(source, "has NaN or infinite values.", "Mark those pixels in bad_pixels.")
+        least, most = min(least, values.min()), max(most, values.max())
+        edge = max(1, view.shape[1] // 20)
+        for columns in (slice(0, edge), slice(-edge, None)):
+            side = view[:, columns][good[:, columns]]
+            sides = max(sides, float(np.median(side)) if side.size else 0.0)
+    # Line integrals are near zero on both sides, where intensities are highest.
+    if counts.dtype.kind == "f" and most < _LARGEST_ATTENUATION and sides < 0.1 * most and least > -1.0:
+        raise InputError(
+            source,
+            f"reaches only {most:.4g} and is near zero at the sides: it is log-transformed already.",
+            "Use it as it is.",
+        )
+    if least < 0:
+        raise InputError(source, f"has negative counts, down to {least:.6g}.", "Give raw counts, before any offset.")
+
+
+def _unattenuated(
+    views: int,
+    offset: np.ndarray,
+    good: np.ndarray,
+    i0: float | Sequence[float] | np.ndarray | None,
+    flat: np.ndarray | None,
+    air_region: tuple[int, int, int, int] | None,
+) -> Callable[[int, np.ndarray], np.ndarray]:
+    """Gives a function from a view and its counts - dark to [v, u] unattenuated counts - dark, positive everywhere."""
+    if (i0 is None) == (flat is None and air_region is None):
+        raise InputError(
+            "i0",
+            "is missing, as are flat and air_region." if i0 is None else "is given beside flat or air_region.",
+            "Say once what unattenuated means: by i0, by flat, by air_region, or by flat with air_region.",
+        )
+    if i0 is not None:
+        numbers = np.asarray(i0, dtype=np.float64)
+        if numbers.shape not in ((), (views,)) or not np.isfinite(numbers).all():
+            raise InputError(
+                "i0", f"has the shape {numbers.shape} for {views} views.", "Give one number, or one a view."
+            )
+        if numbers.min() <= offset[good].max():
+            raise InputError("i0", f"is {numbers.min():g}, not above dark.", "Give the counts in air, dark included.")
+        per_view = np.broadcast_to(numbers, (views,))
+        return lambda view, signal: np.where(good, per_view[view] - offset, 1.0)
+
+    field = np.ones(offset.shape)
+    if flat is not None:
+        if np.ndim(flat) != 2:
+            raise InputError(
+                "flat", f"has the shape {np.shape(flat)}.", "Give one image as (v, u), or i0 for a number."
+            )
+        field = _image("flat", flat, offset.shape, good) - offset
+        dead = np.count_nonzero(~(field > 0) & good)
+        if dead:
+            raise InputError(
+                "flat", f"is not above dark in {dead} pixels that are not marked bad.", "Mark them: find_bad_pixels."
+            )
+        field = np.where(good, field, 1.0)
+    if air_region is None:
+        return lambda view, signal: field
+    window = _window(air_region, offset.shape)
+    if not good[window].any():
+        raise InputError("air_region", "has only bad pixels.", "Choose another part of the detector.")
+
+    def scaled(view: int, signal: np.ndarray) -> np.ndarray:
+        level = float(np.median((signal[window] / field[window])[good[window]]))
+        if not level > 0:
+            raise InputError("air_region", f"has no counts in view {view}.", "Choose a part that always sees only air.")
+        return field * level
+
+    return scaled
+
+
+def _window(region: tuple[int, int, int, int], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    whole = len(region) == 4 and all(float(edge).is_integer() for edge in region)
+    if whole:
+        v0, v1, u0, u1 = (int(edge) for edge in region)
+        if 0 <= v0 < v1 <= shape[0] and 0 <= u0 < u1 <= shape[1]:
+            return slice(v0, v1), slice(u0, u1)
+    raise InputError(
+        "air_region",
+        f"is {tuple(region)}; the detector has {shape} pixels (v, u).",
+        "Give whole numbers (v0, v1, u0, u1) inside it, v0 < v1 and u0 < u1.",
+    )
+
+
+def _inpainting(bad: np.ndarray) -> Callable[[np.ndarray], None]:
+    """Gives a function that fills the bad pixels of a [v, u] image in place.
+
+    Each bad pixel becomes the mean of its four neighbours, bad ones included (the discrete Laplace equation with the
+    good pixels as its boundary). A plane fills its gaps exactly, however large, unless a gap reaches the border, where
+    the slope along it is lost.
+    """
+    sparse = require("scipy.sparse", "scipy", "filling in bad pixels")
+    linalg = require("scipy.sparse.linalg", "scipy", "filling in bad pixels")
+    number = np.arange(bad.size).reshape(bad.shape)
+    pairs = [(number[:-1], number[1:]), (number[:, :-1], number[:, 1:])]
+    one = np.concatenate([np.concatenate([a.ravel(), b.ravel()]) for a, b in pairs])
+    other = np.concatenate([np.concatenate([b.ravel(), a.ravel()]) for a, b in pairs])
+    marked = bad.ravel()
+    one, other = one[marked[one]], other[marked[one]]
+    row = np.cumsum(marked) - 1
+    count = int(marked.sum())
+    inside = marked[other]
+    neighbours = np.bincount(row[one], minlength=count).astype(np.float64)
+    between = sparse.csc_array((np.ones(inside.sum()), (row[one[inside]], row[other[inside]])), (count, count))
+    solve = linalg.splu((sparse.diags_array(neighbours) - between).tocsc()).solve
+    edge, target = other[~inside], row[one[~inside]]
+
+    def fill(image: np.ndarray) -> None:
+        image[bad] = solve(np.bincount(target, weights=image.ravel()[edge], minlength=count))
+
+    return fill
