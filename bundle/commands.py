@@ -8,6 +8,7 @@ from typing import Any
 
 from bundle.atomic import check_output
 from bundle.errors import InputError
+from bundle.import_command import export_scan, import_scan
 
 __all__ = ["COMMANDS", "convert", "reconstruct", "simulate"]
 
@@ -18,11 +19,17 @@ _INFERENCE = _ROOT / "configs" / "inference.json"
 def reconstruct(
     source: str,
     output: str,
+    method: str = "deepsparse",
     checkpoint: str | None = None,
     config: str | Sequence[str] | None = None,
     preset: str | None = None,
     num_views: int | None = None,
     output_shape: Sequence[int] | None = None,
+    engine: str | None = None,
+    options: dict[str, Any] | None = None,
+    refine: str | None = None,
+    photons: float | None = None,
+    residuals: str | None = None,
     device: str | None = None,
     check_hu: bool = True,
     overwrite: bool = False,
@@ -32,38 +39,110 @@ def reconstruct(
     Args:
         source: projection file (.npz), or a CT volume (.nii.gz, .mha, .mhd, .nrrd or a DICOM folder).
         output: NIfTI file to write, in HU and patient coordinates.
-        checkpoint: weights; models/model.pt if not given. A configuration of the same name beside it (model.json,
-            as convert writes it) is used, too.
+        method: deepsparse, or without a network: fdk, sart, cgls or tv.
+        checkpoint: the network's weights; models/model.pt if not given. A configuration of the same name beside it
+            (model.json, as convert writes it) is used, too.
         config: further configuration overlays, such as configs/demo.json.
-        preset: scan of the network.
+        preset: scan of the network, or to simulate of a CT.
         num_views: number of views to use; all of a projection file, or 6 of a CT, if not given.
-        output_shape: voxels, as "[256,256,256]"; the preset's if not given.
+        output_shape: voxels, as "[256,256,256]"; the preset's, or for the other methods the file's, if not given.
+        engine: of the methods without a network: own, or rtk for the Reconstruction Toolkit's.
+        options: theirs, as "{iterations: 20}".
+        refine: sart or cgls, to refine the network's volume towards the projections.
+        photons: incident photons per pixel of the scan, so that refining stops at its noise.
+        residuals: CSV file to write, which says how well the volume explains each view.
         device: such as "cpu" or "cuda:0"; CUDA where there is one if not given.
         check_hu: refuse CT intensities that cannot be HU.
-        overwrite: replace an existing output.
+        overwrite: replace existing outputs.
     """
     import torch
-    from monai.bundle import ConfigWorkflow
 
+    from bundle.classical import METHODS
+
+    if method != "deepsparse" and method not in METHODS:
+        raise InputError("method", f"is {method!r}.", f"Use deepsparse or one of {', '.join(METHODS)}.")
+    learned = method == "deepsparse"
+    unused = {"engine": engine, "options": options} if learned else {"checkpoint": checkpoint, "refine": refine}
+    for name, value in {**unused, **({} if refine else {"photons": photons})}.items():
+        if value is not None:
+            raise InputError(name, f"has no effect on {method}.", "Leave it out, or see reconstruct --help.")
+    files = _inference_files(checkpoint if learned else None, config, learned)
+    changes: dict[str, Any] = {"source": source, "bundle_root": str(_ROOT), "check_hu": check_hu}
+    optional = {"checkpoint": checkpoint, "preset": preset, "num_views": num_views}
+    changes.update({key: value for key, value in optional.items() if value is not None})
+    if device is None:
+        device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    if not learned:
+        _reconstruct_classically(
+            files, changes, output, method, engine or "own", options or {}, output_shape, device, residuals, overwrite
+        )
+        return
+    changes.update(output=output, overwrite=overwrite, residuals=residuals, device=torch.device(device))
+    if output_shape is not None:
+        changes["output_shape"] = output_shape
+    if refine is not None:
+        noise = None if photons is None else {"_target_": "bundle.physics.noise.DetectorNoise", "photons": photons}
+        changes["refine"] = {
+            "_target_": "bundle.classical.DataConsistency",
+            "method": refine,
+            "noise": noise,
+            "hu_window": "$@scan.hu_window",
+        }
+    _run_inference(files, changes)
+
+
+def _inference_files(
+    checkpoint: str | None, config: str | Sequence[str] | None, with_weights: bool = True
+) -> list[str]:
+    """The inference configuration, the one beside the weights, and further overlays."""
     files = [str(_INFERENCE)]
     beside = Path(checkpoint or _ROOT / "models" / "model.pt").with_suffix(".json")
-    if beside.is_file():
+    if with_weights and beside.is_file():
         files.append(str(beside))
     files += [config] if isinstance(config, str) else list(config or [])
     for file in files:
         if not Path(file).is_file():
             raise InputError(f"config {file}", "does not exist.", "Check the path.")
-    changes: dict[str, Any] = {"source": source, "output": output, "overwrite": overwrite}
-    changes["bundle_root"] = str(_ROOT)
-    changes["check_hu"] = check_hu
-    optional = {"checkpoint": checkpoint, "preset": preset, "num_views": num_views, "output_shape": output_shape}
-    changes.update({key: value for key, value in optional.items() if value is not None})
-    if device is not None:
-        changes["device"] = torch.device(device)
+    return files
+
+
+def _run_inference(files: list[str], changes: dict[str, Any]) -> None:
+    from monai.bundle import ConfigWorkflow
+
     workflow = ConfigWorkflow(config_file=files, workflow_type="infer", **changes)
     workflow.initialize()
     workflow.run()
     workflow.finalize()
+
+
+def _reconstruct_classically(
+    files: list[str],
+    changes: dict[str, Any],
+    output: str,
+    method: str,
+    engine: str,
+    options: dict[str, Any],
+    output_shape: Sequence[int] | None,
+    device: str,
+    residuals: str | None,
+    overwrite: bool,
+) -> None:
+    from monai.bundle import ConfigParser
+
+    from bundle.classical import make_method
+    from bundle.data.ct_volume import NIFTI_SUFFIXES
+    from bundle.reconstruction import reconstruct_projections
+
+    path = check_output(output, overwrite, NIFTI_SUFFIXES)
+    if residuals is not None:
+        check_output(residuals, overwrite, (".csv",))
+    chosen = make_method(method, engine, **options)
+    parser = ConfigParser()
+    parser.read_config(files)
+    parser.update(changes)
+    data = parser.get_parsed_content("preprocessing").load(changes["source"])
+    reconstruct_projections(data, chosen, path, output_shape, device, residuals)
+    print(f"wrote {path}: {method} from {data.geometry.num_views} views")
 
 
 def simulate(
@@ -98,6 +177,7 @@ def simulate(
 
     from bundle.data.projection_file import write_projections
     from bundle.data.reconstruction_input import project_ct
+    from bundle.physics.acquisition import Acquisition
     from bundle.physics.noise import DetectorNoise
 
     path = check_output(output, overwrite, (".npz",))
@@ -107,8 +187,8 @@ def simulate(
     parser["check_hu"] = check_hu
     scan = parser.get_parsed_content("scan")
     to_unit = parser.get_parsed_content("preprocessing").ct_transforms
-    noise = None if photons is None else DetectorNoise(photons)
-    data = project_ct(to_unit({"image": source})["image"], scan, num_views, noise, seed, device)
+    acquisition = None if photons is None else Acquisition(noise=DetectorNoise(photons))
+    data = project_ct(to_unit({"image": source})["image"], scan, num_views, acquisition, seed, device)
     write_projections(data, path)
     print(f"wrote {path}: {num_views} views of {scan.detector_shape[0]} x {scan.detector_shape[1]} pixels")
 
@@ -131,4 +211,10 @@ def convert(
     print(f"wrote {output} and {overlay}")
 
 
-COMMANDS = {"reconstruct": reconstruct, "simulate": simulate, "convert": convert}
+COMMANDS = {
+    "reconstruct": reconstruct,
+    "simulate": simulate,
+    "convert": convert,
+    "import": import_scan,
+    "export": export_scan,
+}

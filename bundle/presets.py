@@ -75,8 +75,10 @@ class ScanPreset:
         """[candidate_views] equally spaced gantry angles from 0, the end of the arc left out."""
         return np.arange(self.candidate_views) * self.arc_rad / self.candidate_views
 
-    def geometry(self, angles_rad: Sequence[float] | np.ndarray) -> ConeBeamGeometry:
-        """The scan at the given gantry angles."""
+    def geometry(
+        self, angles_rad: Sequence[float] | np.ndarray, detector_offset_mm: Sequence[float] = (0.0, 0.0)
+    ) -> ConeBeamGeometry:
+        """The scan at the given gantry angles, its detector shifted (v, u) in its plane."""
         return circular(
             angles_rad,
             sod_mm=self.sod_mm,
@@ -85,6 +87,7 @@ class ScanPreset:
             pixel_mm=self.pixel_mm,
             volume_shape=self.volume_shape,
             voxel_mm=self.voxel_mm,
+            detector_offset_mm=detector_offset_mm,
             row_direction=self.row_direction,
         )
 

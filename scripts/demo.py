@@ -60,7 +60,7 @@ def main() -> None:
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     warnings.filterwarnings("ignore")
-    from bundle.handlers.metrics_table import read_rows
+    from bundle.tables import read_rows
 
     for name in ("monai.bundle.workflows", "monai.data.nvimgcodec_pydicom_plugin"):
         logging.getLogger(name).setLevel(logging.ERROR)  # after the imports, which set levels of their own

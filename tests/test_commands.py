@@ -13,6 +13,7 @@ from bundle.checkpoint import save_checkpoint
 from bundle.data.projection_file import read_projections
 from bundle.networks import DiCE
 from bundle.presets import load_preset
+from bundle.tables import read_rows
 from tests.conftest import write_nifti
 
 SIZES = {"encoder_channels": [4, 6], "decoder_channels": 8, "point_channels": [8], "low_resolution": 6}
@@ -178,3 +179,92 @@ def test_help_texts(monkeypatch, capsys):
             call(monkeypatch, verb, "--help")
         assert caught.value.code == 0
     assert "projection file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["fdk", "sart", "cgls", "tv"])
+@pytest.mark.parametrize("through_file", [True, False])
+def test_classical_reconstruction_lies_where_the_ct_lay(tmp_path, monkeypatch, ct, method, through_file):
+    """Right HU at the right place in the patient, from a CT stored in another axis order."""
+    from scipy.ndimage import map_coordinates
+
+    shapes = tmp_path / "shapes.json"
+    shapes.write_text(json.dumps({"detector_shape": [36, 40], "volume_shape": [20, 18, 16]}))
+    quick = ["--options", "{iterations: 60}"] if method == "tv" else []
+    places = [*quick, "--method", method, "--output", tmp_path / "out.nii.gz", "--residuals", tmp_path / "residuals.csv"]
+    if through_file:
+        call(
+            monkeypatch, "simulate", "--source", ct, "--output", tmp_path / "scan.npz", "--num_views", 60,
+            "--detector_shape", "[36,40]", "--volume_shape", "[20,18,16]",
+        )  # fmt: skip
+        call(monkeypatch, "reconstruct", "--source", tmp_path / "scan.npz", *places)
+    else:
+        call(monkeypatch, "reconstruct", "--source", ct, "--num_views", 60, "--config", shapes, *places)
+    out, original = nib.load(tmp_path / "out.nii.gz"), nib.load(ct)
+    voxels = np.random.RandomState(0).randint(2, np.array(original.shape) - 2, (400, 3))
+    index = nib.affines.apply_affine(np.linalg.inv(out.affine) @ original.affine, voxels)
+    found = map_coordinates(out.get_fdata(), index.T, order=1, mode="nearest")
+    expected = original.get_fdata()[tuple(voxels.T)]
+    assert np.corrcoef(found, expected)[0, 1] > 0.93
+    assert abs(np.mean(found - expected)) < 30  # HU
+    mirrored = map_coordinates(out.get_fdata()[::-1], index.T, order=1, mode="nearest")
+    assert np.abs(mirrored - expected).mean() > 1.3 * np.abs(found - expected).mean()
+    rows = read_rows(tmp_path / "residuals.csv")
+    assert [int(row["view"]) for row in rows] == list(range(60))
+    assert max(float(row["relative"]) for row in rows) < 0.2
+
+
+def test_measured_attenuation_is_reconstructed_in_hu(tmp_path, monkeypatch):
+    """Water at the file's own attenuation is zero HU, whatever the preset."""
+    from bundle.data.projection_file import ProjectionSet, write_projections
+    from bundle.geometry import circular
+    from bundle.phantoms import Ellipsoid, line_integrals
+
+    angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)
+    geometry = circular(angles, 800, 1200, (30, 60), (14.0, 7.0), (30, 28, 12), (8.0, 8.0, 12.0))
+    water = [Ellipsoid((0.0, 0.0, 0.0), (90.0, 80.0, 900.0), 0.019)]
+    data = ProjectionSet(
+        line_integrals(water, geometry).astype(np.float32), geometry, "attenuation", mu_water_per_mm=0.019
+    )
+    write_projections(data, tmp_path / "scan.npz")
+    call(
+        monkeypatch, "reconstruct", "--source", tmp_path / "scan.npz", "--output", tmp_path / "out.nii.gz",
+        "--method", "fdk", "--options", "{hann_cut: 0.9}",
+    )  # fmt: skip
+    hu = nib.load(tmp_path / "out.nii.gz").get_fdata()
+    assert hu[12:18, 11:17, 4:8].mean() == pytest.approx(0, abs=15)
+    assert hu[:2, :2].mean() == pytest.approx(-1000, abs=80)
+
+
+def test_network_volume_is_refined_and_its_residuals_reported(tmp_path, monkeypatch, ct, model):
+    reconstruct(monkeypatch, ct, tmp_path / "a.nii.gz", model, "--residuals", tmp_path / "a.csv")
+    for name, more in (("b", ()), ("c", ("--photons", 1e5))):
+        places = ("--residuals", tmp_path / f"{name}.csv", "--refine", "sart")
+        reconstruct(monkeypatch, ct, tmp_path / f"{name}.nii.gz", model, *places, *more)
+    plain, refined, stopped = (read_rows(tmp_path / f"{name}.csv") for name in "abc")
+    means = [np.mean([float(row["relative"]) for row in rows]) for rows in (plain, refined, stopped)]
+    assert means[1] < 0.5 * means[0]
+    assert plain[0]["noise_ratio"] == refined[0]["noise_ratio"] == ""
+    assert float(stopped[0]["noise_ratio"]) > 0
+    volumes = [nib.load(tmp_path / f"{name}.nii.gz").get_fdata() for name in "ab"]
+    assert volumes[1].min() >= -1000
+    assert not np.array_equal(*volumes)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--method", "art"), "method: is 'art'"),
+        (("--method", "fdk", "--checkpoint", "x.pt"), "checkpoint: has no effect on fdk"),
+        (("--method", "fdk", "--refine", "sart"), "refine: has no effect on fdk"),
+        (("--engine", "rtk"), "engine: has no effect on deepsparse"),
+        (("--photons", "1e5"), "photons: has no effect on deepsparse"),
+        (("--method", "sart", "--options", "{steps: 3}"), "has no option steps"),
+        (("--method", "sart", "--residuals", "x.txt"), "x.txt"),
+        (("--method", "sart", "--num_views", "500"), "500"),
+    ],
+)
+def test_options_without_effect_are_refused(tmp_path, monkeypatch, capsys, ct, more, message):
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "reconstruct", "--source", ct, "--output", tmp_path / "out.nii.gz", *more)
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out.nii.gz").exists()

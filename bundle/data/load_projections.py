@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import nibabel as nib
@@ -17,9 +18,10 @@ from monai.transforms import MapTransform
 from bundle.data.ct_volume import LPS_TO_RAS
 from bundle.data.projection_file import ProjectionSet, read_projections
 from bundle.errors import InputError, naming
+from bundle.geometry_rows import pack_geometry
 from bundle.presets import ScanPreset
 
-__all__ = ["LoadProjectionsd", "check_same_volume", "network_input", "unit_to_patient"]
+__all__ = ["LoadProjectionsd", "check_same_volume", "grid_affine", "network_input", "unit_to_patient"]
 
 
 def unit_to_patient(data: ProjectionSet) -> np.ndarray:
@@ -28,6 +30,14 @@ def unit_to_patient(data: ProjectionSet) -> np.ndarray:
     to_world = np.diag([*geometry.volume_size_mm, 1.0])
     to_world[:3, 3] = np.array(geometry.volume_centre_mm) - np.array(geometry.volume_size_mm) / 2
     return LPS_TO_RAS @ data.world_to_patient @ to_world
+
+
+def grid_affine(unit_to_patient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """[4, 4] affine of a grid of voxel centres over the unit cube, in patient coordinates."""
+    size = np.array(shape, dtype=np.float64)
+    to_unit = np.diag([*(1.0 / size), 1.0])
+    to_unit[:3, 3] = 0.5 / size
+    return unit_to_patient @ to_unit
 
 
 def network_input(data: ProjectionSet, scan: ScanPreset) -> dict[str, torch.Tensor]:
@@ -41,7 +51,8 @@ def network_input(data: ProjectionSet, scan: ScanPreset) -> dict[str, torch.Tens
         scan: the network's scan.
 
     Returns:
-        "projections" [views, V, U], "matrices" [views, 3, 4] and "angles_rad" [views], all float32.
+        "projections" [views, V, U], "matrices" [views, 3, 4] and "angles_rad" [views], all float32, and "geometry"
+        [views, 26] float64 (see pack_geometry).
     """
     geometry, values = data.geometry, data.normalised(tuple(scan.hu_window))
     if geometry.row_direction() != scan.row_direction:
@@ -52,9 +63,12 @@ def network_input(data: ProjectionSet, scan: ScanPreset) -> dict[str, torch.Tens
         shrinks = all(n >= w for n, w in zip(geometry.detector_shape, wanted))
         options = {"mode": "area"} if shrinks else {"mode": "bilinear", "align_corners": False}
         projections = F.interpolate(projections[:, None], size=wanted, **options)[:, 0]
+        pixel_mm = tuple(n * d / w for n, d, w in zip(geometry.detector_shape, geometry.pixel_mm, wanted))
+        geometry = replace(geometry, detector_shape=wanted, pixel_mm=pixel_mm)
     return {
         "projections": projections,
         "matrices": torch.as_tensor(geometry.unit_matrices(), dtype=torch.float32),
+        "geometry": pack_geometry(geometry),
         "angles_rad": torch.as_tensor(np.array(geometry.angles_rad), dtype=torch.float32),
     }
 

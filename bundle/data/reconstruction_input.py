@@ -16,7 +16,7 @@ from bundle.data.ct_volume import LPS_TO_RAS
 from bundle.data.load_projections import network_input, unit_to_patient
 from bundle.data.projection_file import ProjectionSet, read_projections
 from bundle.errors import naming
-from bundle.physics.noise import DetectorNoise
+from bundle.physics.acquisition import Acquisition
 from bundle.presets import ScanPreset
 from bundle.sampling.views import uniform_views
 from bundle.simulation import simulate_projections
@@ -30,7 +30,7 @@ def project_ct(
     volume: MetaTensor,
     scan: ScanPreset,
     num_views: int,
-    noise: DetectorNoise | None = None,
+    acquisition: Acquisition | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
 ) -> ProjectionSet:
@@ -40,8 +40,8 @@ def project_ct(
         volume: [1, X, Y, Z] in [0, 1] on the scan's grid, in LPS order, with its affine.
         scan: the scan.
         num_views: number of equally spaced views.
-        noise: detector noise; none if None.
-        seed: seed of the noise.
+        acquisition: noise and other physics; none if None.
+        seed: seed of its randomness.
         device: device to simulate on.
 
     Returns:
@@ -51,7 +51,7 @@ def project_ct(
     geometry = scan.geometry(scan.candidate_angles_rad[views])
     values = volume.as_tensor().to(device=device, dtype=torch.float32)[None]
     generator = torch.Generator(device).manual_seed(seed)
-    projections = simulate_projections(values, geometry, scan.hu_window, noise, generator)[0]
+    projections = simulate_projections(values, geometry, scan.hu_window, acquisition, generator)[0]
     patient_affine_lps = LPS_TO_RAS @ np.asarray(volume.affine, dtype=np.float64)
     return ProjectionSet(
         projections.cpu().numpy(),
@@ -66,14 +66,14 @@ class LoadReconstructionInputd(Transform):
     """Reads projections, or a CT to simulate them from.
 
     Turns the item's "source" (a .npz projection file, or a CT volume in any readable format) into "image"
-    [views, V, U], "matrices" [views, 3, 4] and "unit_to_patient" [4, 4].
+    [views, V, U], "matrices" [views, 3, 4], "geometry" [views, 26] and "unit_to_patient" [4, 4].
 
     Args:
         scan: the network's scan.
         ct_transforms: transforms that bring a CT's "image" from a path to the scan's grid and to [0, 1].
         num_views: views to use: of a CT, to simulate (6 if None); of a projection file, equally spaced ones out of
             all (all if None).
-        noise: detector noise of the simulation.
+        acquisition: noise and other physics of the simulation.
     """
 
     def __init__(
@@ -81,29 +81,34 @@ class LoadReconstructionInputd(Transform):
         scan: ScanPreset,
         ct_transforms: Callable[[dict], dict],
         num_views: int | None = None,
-        noise: DetectorNoise | None = None,
+        acquisition: Acquisition | None = None,
     ) -> None:
         self.scan = scan
         self.ct_transforms = ct_transforms
         self.num_views = num_views
-        self.noise = noise
+        self.acquisition = acquisition
+
+    def load(self, source: str) -> ProjectionSet:
+        """The projections of a source, before they are made to suit the network."""
+        if source.endswith(".npz"):
+            loaded = read_projections(source)
+            if self.num_views is None:
+                return loaded
+            return _select(loaded, uniform_views(self.num_views, loaded.geometry.num_views))
+        volume = self.ct_transforms({"image": source})["image"]
+        views = _DEFAULT_VIEWS if self.num_views is None else self.num_views
+        return project_ct(volume, self.scan, views, self.acquisition)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Transforms one item."""
         d = dict(data)
         source = os.fspath(d["source"])
         with naming(source):
-            if source.endswith(".npz"):
-                loaded = read_projections(source)
-                if self.num_views is not None:
-                    loaded = _select(loaded, uniform_views(self.num_views, loaded.geometry.num_views))
-            else:
-                volume = self.ct_transforms({"image": source})["image"]
-                views = _DEFAULT_VIEWS if self.num_views is None else self.num_views
-                loaded = project_ct(volume, self.scan, views, self.noise)
+            loaded = self.load(source)
             inputs = network_input(loaded, self.scan)
         d["image"] = inputs["projections"]
         d["matrices"] = inputs["matrices"]
+        d["geometry"] = inputs["geometry"]
         d["unit_to_patient"] = torch.as_tensor(unit_to_patient(loaded))
         return d
 

@@ -10,8 +10,11 @@ import torch
 from monai.transforms import Randomizable, Transform
 from monai.utils import ensure_tuple
 
-from bundle.errors import naming
+from bundle.errors import InputError, naming
+from bundle.geometry import ConeBeamGeometry
+from bundle.geometry_rows import pack_geometry
 from bundle.presets import ScanPreset
+from bundle.sampling.jitter import ScanJitter
 from bundle.sampling.views import hybrid_views
 
 __all__ = ["SampleViewsd"]
@@ -20,9 +23,10 @@ __all__ = ["SampleViewsd"]
 class SampleViewsd(Randomizable, Transform):
     """Draws sparse and auxiliary views (see :func:`bundle.sampling.views.hybrid_views`).
 
-    Candidates are the item's own stored views ("angles_rad", "matrices", "projections") or, without those, the
-    scan's. The item then holds the chosen views' "angles_rad" [views], "matrices" [views, 3, 4], "sparse_mask"
-    [views], "views" [views] (candidate indices) and, if stored, "projections" [views, V, U].
+    Candidates are the item's own stored views ("angles_rad", "matrices", "geometry", "projections") or, without those,
+    the scan's. The item then holds the chosen views' "angles_rad" [views], "matrices" [views, 3, 4], "geometry"
+    [views, 26] (see pack_geometry), "sparse_mask" [views], "views" [views] (candidate indices) and, if stored,
+    "projections" [views, V, U].
 
     Args:
         scan: the scan.
@@ -31,15 +35,25 @@ class SampleViewsd(Randomizable, Transform):
         num_total: number of all views; None for the sparse ones alone. Items that then draw fewer views than others
             may repeat their own, so that a batch is rectangular; maxima over the views are the same.
         random: draw counts and offsets at random; otherwise take the first count and offsets of zero.
+        jitter: random departures from the scan, for views that are simulated later; none if None.
+
+    Raises:
+        InputError: when views are stored and jitter is asked for.
     """
 
     def __init__(
-        self, scan: ScanPreset, num_sparse: int | Sequence[int], num_total: int | None = None, random: bool = True
+        self,
+        scan: ScanPreset,
+        num_sparse: int | Sequence[int],
+        num_total: int | None = None,
+        random: bool = True,
+        jitter: ScanJitter | None = None,
     ) -> None:
         self.scan = scan
         self.num_sparse = [int(n) for n in ensure_tuple(num_sparse)]
         self.num_total = num_total
         self.random = random
+        self.jitter = jitter
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Transforms one item."""
@@ -55,10 +69,24 @@ class SampleViewsd(Randomizable, Transform):
         d["views"] = torch.as_tensor(np.resize(chosen.views, length))
         d["sparse_mask"] = torch.as_tensor(np.resize(chosen.sparse_mask, length))
         if stored:
-            for key in {"angles_rad", "matrices", "projections"} & set(d):
+            if self.jitter is not None:
+                raise InputError(
+                    "jitter",
+                    f"is set, but case {d.get('case', 'unknown')} has its projections already.",
+                    "Simulate on the fly: no stored projections, and cache_projections off.",
+                )
+            for key in {"angles_rad", "matrices", "geometry", "projections"} & set(d):
                 d[key] = d[key][d["views"]]
-        else:
-            geometry = self.scan.geometry(angles[d["views"].numpy()])
-            d["angles_rad"] = torch.as_tensor(np.array(geometry.angles_rad), dtype=torch.float32)
-            d["matrices"] = torch.as_tensor(geometry.unit_matrices(), dtype=torch.float32)
+            return d
+        # Each view once: repeated ones, which fill up a batch, must stay equal.
+        geometry = self._geometry(angles[chosen.views])
+        rows = np.resize(np.arange(len(chosen.views)), length)
+        d["angles_rad"] = torch.as_tensor(geometry.angles_rad[rows], dtype=torch.float32)
+        d["matrices"] = torch.as_tensor(geometry.unit_matrices()[rows], dtype=torch.float32)
+        d["geometry"] = pack_geometry(geometry)[rows]
         return d
+
+    def _geometry(self, angles_rad: np.ndarray) -> ConeBeamGeometry:
+        if self.jitter is None:
+            return self.scan.geometry(angles_rad)
+        return self.jitter.draw(self.scan, angles_rad, self.R)

@@ -12,7 +12,8 @@ from torch.utils.data import get_worker_info
 
 from bundle.data.load_projections import network_input
 from bundle.data.projection_file import ProjectionSet
-from bundle.physics.noise import DetectorNoise, case_generator
+from bundle.physics.acquisition import Acquisition
+from bundle.physics.noise import case_generator
 from bundle.presets import ScanPreset
 from bundle.simulation import simulate_projections
 
@@ -20,13 +21,13 @@ __all__ = ["SimulateProjectionsd"]
 
 
 class SimulateProjectionsd(Transform):
-    """Adds "projections", "matrices" and "angles_rad" of every candidate view.
+    """Adds "projections", "matrices", "geometry" and "angles_rad" of every candidate view.
 
     Args:
         scan: the scan.
         key: entry with the volume [1, X, Y, Z] in [0, 1].
-        noise: detector noise; none if None.
-        seed: seed of the noise; with the item's "case" it decides the noise, in every epoch and worker.
+        acquisition: noise and other physics; none if None.
+        seed: seed of its randomness; with the item's "case" it decides the noise, in every epoch and worker.
         device: device to simulate on.
     """
 
@@ -34,13 +35,13 @@ class SimulateProjectionsd(Transform):
         self,
         scan: ScanPreset,
         key: str = "image",
-        noise: DetectorNoise | None = None,
+        acquisition: Acquisition | None = None,
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
         self.scan = scan
         self.key = key
-        self.noise = noise
+        self.acquisition = acquisition
         self.seed = seed
         self.device = torch.device(device)
 
@@ -54,7 +55,7 @@ class SimulateProjectionsd(Transform):
         geometry = self.scan.geometry(self.scan.candidate_angles_rad)
         volume = convert_to_tensor(d[self.key], dtype=torch.float32, device=device)[None]
         generator = case_generator(self.seed, d.get("case"), device)
-        projections = simulate_projections(volume, geometry, self.scan.hu_window, self.noise, generator)
+        projections = simulate_projections(volume, geometry, self.scan.hu_window, self.acquisition, generator)
         stored = ProjectionSet(projections[0].cpu().numpy(), geometry, hu_window=tuple(self.scan.hu_window))
         d.update(network_input(stored, self.scan))
         return d

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from monai.engines import PrepareBatch
 
-from bundle.physics.noise import DetectorNoise, case_generator
+from bundle.geometry_rows import unpack_geometry
+from bundle.physics.acquisition import Acquisition
+from bundle.physics.noise import case_generator
 from bundle.presets import ScanPreset
 from bundle.simulation import simulate_projections
 
@@ -15,21 +17,21 @@ __all__ = ["PreparePoints", "PrepareVolume"]
 
 
 class _PrepareProjections(PrepareBatch):
-    """Gives the projections of a batch: stored ones, or simulated from "image" at "angles_rad".
+    """Gives the projections of a batch: stored ones, or simulated from "image" with "geometry".
 
     Args:
         scan: the scan.
-        noise: detector noise of simulated projections; none if None.
-        seed: for evaluation, seed of the noise, which is then the same for a case every time; None draws from the
+        acquisition: noise and other physics of simulated projections; none if None.
+        seed: for evaluation, seed of its randomness, which is then the same for a case every time; None draws from the
             global generator.
     """
 
     target = "image"
     passed_on: tuple[str, ...] = ("matrices",)
 
-    def __init__(self, scan: ScanPreset, noise: DetectorNoise | None = None, seed: int | None = None) -> None:
+    def __init__(self, scan: ScanPreset, acquisition: Acquisition | None = None, seed: int | None = None) -> None:
         self.scan = scan
-        self.noise = noise
+        self.acquisition = acquisition
         self.seed = seed
 
     def __call__(
@@ -55,10 +57,10 @@ class _PrepareProjections(PrepareBatch):
         volumes = _plain(batch["image"]).to(device, **options).float()
         cases = batch.get("case", [None] * len(volumes))
         scans = []
-        for volume, angles, case in zip(volumes, batch["angles_rad"], cases):  # every item has views of its own
+        for volume, rows, case in zip(volumes, batch["geometry"], cases):  # every item has views of its own
             generator = None if self.seed is None else case_generator(self.seed, case, device)
-            geometry = self.scan.geometry(_plain(angles).double().numpy())
-            scans.append(simulate_projections(volume[None], geometry, self.scan.hu_window, self.noise, generator))
+            window = self.scan.hu_window
+            scans.append(simulate_projections(volume[None], unpack_geometry(rows), window, self.acquisition, generator))
         return torch.cat(scans)
 
 

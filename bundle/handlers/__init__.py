@@ -2,6 +2,8 @@
 
 from bundle.handlers.checkpoint_loader import CheckpointLoader
 from bundle.handlers.checkpoint_saver import CheckpointSaver
+from bundle.handlers.compared_methods import ComparedMethods
+from bundle.handlers.data_consistency import RefineReconstruction, ResidualTable
 from bundle.handlers.epoch_seeder import EpochSeeder
 from bundle.handlers.input_errors import InputErrors
 from bundle.handlers.metrics_table import MetricsTable
@@ -13,10 +15,13 @@ from bundle.handlers.training_progress import TrainingProgress
 __all__ = [
     "CheckpointLoader",
     "CheckpointSaver",
+    "ComparedMethods",
     "EpochSeeder",
     "InputErrors",
     "MetricsTable",
     "ReconstructionSaver",
+    "RefineReconstruction",
+    "ResidualTable",
     "ResumeTraining",
     "RunSettings",
     "TrainingProgress",

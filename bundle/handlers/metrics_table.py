@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from pathlib import Path
@@ -14,10 +13,12 @@ from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
 import bundle
-from bundle.atomic import atomic_path
 from bundle.checkpoint import weights_hash
+from bundle.classical import METHODS
+from bundle.handlers.compared_methods import VOLUMES
 from bundle.metrics import quality
 from bundle.presets import ScanPreset
+from bundle.tables import read_rows, write_rows
 
 __all__ = ["MetricsTable"]
 
@@ -27,13 +28,15 @@ _IDENTITY = ("case", "method", "views", "geometry", "weights")
 class MetricsTable:
     """Computes the image quality of every reconstruction and keeps it as one CSV row with its provenance.
 
+    Volumes of compared methods (see ComparedMethods) have rows of their own.
+
     Rows of earlier runs stay in the file unless they describe the same case, method, views, geometry and weights.
 
     Args:
         path: CSV file.
         scan: the scan.
         network: the network, for the hash of its weights.
-        method: name of the method.
+        method: name of the network's method.
         data_range: range of the normalised volume.
     """
 
@@ -65,25 +68,27 @@ class MetricsTable:
 
     def _collect(self, engine: Engine) -> None:
         for item, output in zip(engine.state.batch, engine.state.output):
-            prediction = output[CommonKeys.PRED][0].float().cpu().numpy()
             target = output[CommonKeys.LABEL][0].float().cpu().numpy()
             geometry = np.ascontiguousarray(item["matrices"].cpu(), dtype=np.float32)
-            self.rows.append(
-                {
-                    "case": item["case"],
-                    "method": self.method,
-                    "views": int(item["sparse_mask"].sum()),
-                    **{name: round(value, 5) for name, value in quality(prediction, target, self.data_range).items()},
-                    "data_range": self.data_range,
-                    "crop": "none",
-                    "dtype": str(output[CommonKeys.PRED].dtype).removeprefix("torch."),
-                    "shape": "x".join(str(n) for n in prediction.shape),
-                    "preset": self.scan.name,
-                    "geometry": hashlib.sha256(geometry.tobytes()).hexdigest()[:16],
-                    "weights": self._weights,
-                    "version": bundle.__version__,
-                }
-            )
+            for method, volume in {self.method: output[CommonKeys.PRED], **output.get(VOLUMES, {})}.items():
+                prediction = volume[0].float().cpu().numpy()
+                figures = quality(prediction, target, self.data_range)
+                self.rows.append(
+                    {
+                        "case": item["case"],
+                        "method": method,
+                        "views": int(item["sparse_mask"].sum()),
+                        **{name: round(value, 5) for name, value in figures.items()},
+                        "data_range": self.data_range,
+                        "crop": "none",
+                        "dtype": str(volume.dtype).removeprefix("torch."),
+                        "shape": "x".join(str(n) for n in prediction.shape),
+                        "preset": self.scan.name,
+                        "geometry": hashlib.sha256(geometry.tobytes()).hexdigest()[:16],
+                        "weights": "" if method in METHODS else self._weights,
+                        "version": bundle.__version__,
+                    }
+                )
         self._write()
 
     def _write(self) -> None:
@@ -93,21 +98,5 @@ class MetricsTable:
 
     def _average(self, engine: Engine) -> None:
         for name in ("psnr_db", "ssim_3d", "ssim_slices"):
-            engine.state.metrics[name] = float(np.mean([row[name] for row in self.rows]))
-
-
-def read_rows(path: str | os.PathLike) -> list[dict[str, str]]:
-    """Rows of a table, none if there is no such file."""
-    if not Path(path).is_file():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def write_rows(rows: list[dict[str, Any]], path: str | os.PathLike) -> None:
-    """Writes a table, complete or not at all."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+            own = [row[name] for row in self.rows if row["method"] == self.method]
+            engine.state.metrics[name] = float(np.mean(own))

@@ -12,18 +12,12 @@ from monai.utils import CommonKeys
 
 from bundle.atomic import check_output
 from bundle.data.ct_volume import NIFTI_SUFFIXES, write_hu
+from bundle.data.load_projections import grid_affine
+from bundle.handlers.compared_methods import VOLUMES
 from bundle.physics.attenuation import unit_to_hu
 from bundle.presets import ScanPreset
 
-__all__ = ["ReconstructionSaver", "grid_affine"]
-
-
-def grid_affine(unit_to_patient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """[4, 4] affine of a grid of voxel centres over the unit cube, in patient coordinates."""
-    size = np.array(shape, dtype=np.float64)
-    to_unit = np.diag([*(1.0 / size), 1.0])
-    to_unit[:3, 3] = 0.5 / size
-    return unit_to_patient @ to_unit
+__all__ = ["ReconstructionSaver"]
 
 
 class ReconstructionSaver:
@@ -32,7 +26,8 @@ class ReconstructionSaver:
     Args:
         scan: the scan, for its HU window.
         output: the one file to write, or None to write to output_dir.
-        output_dir: folder for <case>_<n>views.nii.gz, and <case>_truth.nii.gz where the truth is known.
+        output_dir: folder for <case>_<n>views.nii.gz, <case>_<n>views_<method>.nii.gz of compared methods, and
+            <case>_truth.nii.gz where the truth is known.
         overwrite: replace existing files.
     """
 
@@ -64,8 +59,8 @@ class ReconstructionSaver:
             if "case" in item and "num_sparse" in item:
                 check_output(self._path(item["case"], item["num_sparse"]), self.overwrite)
 
-    def _path(self, case: str, views: int) -> Path:
-        return self.output_dir / case / f"{case}_{views}views.nii.gz"
+    def _path(self, case: str, views: int, method: str = "") -> Path:
+        return self.output_dir / case / f"{case}_{views}views{method}.nii.gz"
 
     def __call__(self, engine: Engine) -> None:
         """Saves the iteration's reconstructions."""
@@ -77,7 +72,10 @@ class ReconstructionSaver:
                 engine.logger.info("Wrote %s", self.output)
                 continue
             case, affine = item["case"], np.asarray(item[CommonKeys.IMAGE].affine.cpu())
-            self._write(prediction, affine, self._path(case, int(item["sparse_mask"].sum())))
+            views = int(item["sparse_mask"].sum())
+            self._write(prediction, affine, self._path(case, views))
+            for method, volume in output.get(VOLUMES, {}).items():
+                self._write(volume[0], affine, self._path(case, views, f"_{method}"))
             if case not in self._truths:
                 self._write(output[CommonKeys.LABEL][0], affine, self.output_dir / case / f"{case}_truth.nii.gz")
                 self._truths.add(case)

@@ -25,6 +25,7 @@ __all__ = [
     "check_log_transformed",
     "hu_to_unit",
     "normalised_to_attenuation",
+    "normalised_to_unit_integral",
     "rewindow_normalised",
     "unit_integral_to_normalised",
     "unit_to_hu",
@@ -56,6 +57,11 @@ def unit_integral_to_normalised(integral_mm: Values) -> Values:
     return integral_mm / (1000.0 * NORMALISATION_M)
 
 
+def normalised_to_unit_integral(normalised: Values) -> Values:
+    """Maps a normalised projection back to the unit integral in mm."""
+    return normalised * (1000.0 * NORMALISATION_M)
+
+
 def normalised_to_attenuation(
     normalised: Values,
     hu_window: Sequence[float],
@@ -78,7 +84,7 @@ def normalised_to_attenuation(
     """
     low, high = hu_window
     base = _base_attenuation(low, path_mm)
-    return mu_water_per_mm * (base + (high - low) / 1000.0 * (normalised * (1000.0 * NORMALISATION_M)))
+    return mu_water_per_mm * (base + (high - low) / 1000.0 * normalised_to_unit_integral(normalised))
 
 
 def attenuation_to_normalised(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from monai.utils import ensure_tuple
 
 from bundle.errors import InputError
 
@@ -25,19 +27,21 @@ class DetectorNoise:
     counts clamped at one.
 
     Args:
-        photons: incident photons I0 per detector pixel.
+        photons: incident photons I0 per detector pixel; or (fewest, most), from which every scan draws its own, with
+            equal chances for equal ratios.
         electronic_sigma: standard deviation of the electronic noise in counts.
     """
 
-    photons: float = 1e5
+    photons: float | Sequence[float] = 1e5
     electronic_sigma: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.photons <= 0 or self.electronic_sigma < 0:
+        low, *high = ensure_tuple(self.photons)
+        if len(high) > 1 or not 0 < low <= (high or [low])[0] or self.electronic_sigma < 0:
             raise InputError(
                 "noise",
                 f"has {self.photons} photons and an electronic sigma of {self.electronic_sigma}.",
-                "Give a positive photon count and a sigma of at least zero.",
+                "Give a positive photon count, or the fewest and the most, and a sigma of at least zero.",
             )
 
     def __call__(self, attenuation: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
@@ -50,7 +54,32 @@ class DetectorNoise:
         Returns:
             Noisy p, of the same shape and type.
         """
-        counts = torch.poisson(self.photons * torch.exp(-attenuation.float()), generator=generator)
+        photons = self._draw_photons(attenuation.device, generator)
+        counts = torch.poisson(photons * torch.exp(-attenuation.float()), generator=generator)
         electronic = torch.randn(counts.shape, generator=generator, device=counts.device, dtype=counts.dtype)
         counts = (counts + self.electronic_sigma * electronic).clamp(min=1.0)
-        return -torch.log(counts / self.photons).to(attenuation.dtype)
+        return -torch.log(counts / photons).to(attenuation.dtype)
+
+    def variance(self, attenuation: torch.Tensor) -> torch.Tensor:
+        """Approximate variance of the noise on p, to first order: (I + sigma^2) / I^2 with I = I0 exp(-p).
+
+        Counts below the electronic noise, where that does not hold, are taken to be at its level.
+
+        Args:
+            attenuation: p, any shape.
+
+        Raises:
+            InputError: when photons is a range, so that the level is not known.
+        """
+        photons = ensure_tuple(self.photons)
+        if len(photons) > 1:
+            raise InputError("noise.photons", f"is the range {self.photons}.", "Give the scan's own number of photons.")
+        counts = (photons[0] * torch.exp(-attenuation)).clamp(min=max(1.0, self.electronic_sigma))
+        return (counts + self.electronic_sigma**2) / counts**2
+
+    def _draw_photons(self, device: torch.device, generator: torch.Generator | None) -> torch.Tensor | float:
+        low, *high = ensure_tuple(self.photons)
+        if not high:
+            return low
+        share = torch.rand((), generator=generator, device=device)
+        return low * (high[0] / low) ** share

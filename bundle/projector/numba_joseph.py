@@ -11,20 +11,14 @@ sums are the same in every run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from typing import Any
-
 import numpy as np
 import torch
 
 from bundle.optional import require
 from bundle.projector.rays import ScanRays
+from bundle.threads import in_threads
 
 __all__ = ["back_project", "project", "unavailable"]
-
-_PIECES_PER_THREAD = 8  # pieces differ in work; many small ones keep all threads busy to the end
 
 
 def unavailable(device: torch.device) -> str | None:
@@ -47,8 +41,9 @@ def project(volume: torch.Tensor, rays: ScanRays, max_memory_bytes: float) -> to
     out = np.zeros((len(volumes), geometry.num_views, *geometry.detector_shape), dtype=np.float32)
     columns = geometry.num_views * geometry.detector_shape[1]
     voxel_mm = np.array(geometry.voxel_mm)
+    steps = _steps(rays)
     for i in range(len(volumes)):
-        _in_threads(numba_kernels.project, columns, volumes[i], *rays.vectors, rays.level, voxel_mm, out[i])
+        in_threads(numba_kernels.project, columns, steps, volumes[i], *rays.vectors, rays.level, voxel_mm, out[i])
     return torch.from_numpy(out)
 
 
@@ -63,19 +58,16 @@ def back_project(projections: torch.Tensor, rays: ScanRays, max_memory_bytes: fl
     weighted = np.empty((geometry.num_views, columns, rows), dtype=np.float32)
     voxel_mm = np.array(geometry.voxel_mm)
     for i in range(len(values)):
-        _in_threads(numba_kernels.weigh, geometry.num_views, values[i], *rays.vectors, voxel_mm, weighted)
-        for axis, slices in enumerate(geometry.volume_shape):
-            _in_threads(numba_kernels.back_project, slices, weighted, *rays.vectors, rays.level, out[i], axis)
+        numba_kernels.weigh(values[i], *rays.vectors, voxel_mm, weighted)
+        for axis in rays.main_axes:
+            slices = geometry.volume_shape[axis]
+            in_threads(
+                numba_kernels.back_project, slices, _steps(rays), weighted, *rays.vectors, rays.level, out[i], axis
+            )
     return torch.from_numpy(out)
 
 
-def _in_threads(kernel: Callable, count: int, *arguments: Any) -> None:
-    """Runs kernel(*arguments, first, last) over pieces of range(count) in as many threads as PyTorch uses."""
-    threads = torch.get_num_threads()
-    bounds = np.linspace(0, count, min(count, threads * _PIECES_PER_THREAD) + 1).astype(int)
-    if threads == 1:
-        kernel(*arguments, 0, count)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(kernel, *arguments, int(a), int(b)) for a, b in pairwise(bounds)]:
-            done.result()
+def _steps(rays: ScanRays) -> float:
+    """Rays times slices."""
+    geometry = rays.geometry
+    return geometry.num_views * float(np.prod(geometry.detector_shape)) * max(geometry.volume_shape)

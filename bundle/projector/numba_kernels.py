@@ -11,10 +11,10 @@ import math
 import numba
 import numpy as np
 
-__all__ = ["back_project", "project", "weigh"]
+__all__ = ["PAD", "back_project", "inside", "project", "weigh"]
 
 _compile = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
-_PAD = 2  # zeros on both sides of a line of voxels, so that rounding at its ends cannot leave it
+PAD = 2  # zeros on both sides of a line of voxels, so that rounding at its ends cannot leave it
 
 
 @_compile
@@ -48,8 +48,8 @@ def _level_axis(view, u, source, first_pixel, step_u):
 
 
 @_compile
-def _inside(start, step, size, begin, end):
-    """Part of the rows begin to end whose position start + v * step is between -1 and size."""
+def inside(start, step, size, begin, end):
+    """Part of the indices v, begin to end, for which start + v * step is between -1 and size."""
     if step == 0.0:
         return (begin, end) if -1.0 < start < size else (begin, begin)
     low, high = (-1.0 - start) / step, (size - start) / step
@@ -75,18 +75,18 @@ def _project_column(volume, view, u, axis, begin, end, source, first_pixel, step
         if position <= -1.0 or position >= size_other:
             continue
         start, step = source[view, 2] + t * z_first, t * step_v[view, 2]
-        low, high = _inside(start, step, size_z, begin, end)
+        low, high = inside(start, step, size_z, begin, end)
         if low >= high:
             continue
         j = int(math.floor(position))
         near, far = max(j, 0), min(j + 1, size_other - 1)
         pair[0] = (1.0 - (position - j)) if j >= 0 else 0.0
         pair[1] = (position - j) if j + 1 < size_other else 0.0
-        pair[2], pair[3] = start + _PAD, step
+        pair[2], pair[3] = start + PAD, step
         first = volume[i, near] if axis == 0 else volume[near, i]
         second = volume[i, far] if axis == 0 else volume[far, i]
         for z in range(size_z):
-            line[z + _PAD] = pair[0] * first[z] + pair[1] * second[z]
+            line[z + PAD] = pair[0] * first[z] + pair[1] * second[z]
         for v in range(low, high):
             z = pair[2] + np.float32(v) * pair[3]
             k = np.int32(z)
@@ -134,7 +134,7 @@ def _length_per_slice(view, v, u, source, first_pixel, step_v, step_u, voxel_mm)
 def project(volume, source, first_pixel, step_v, step_u, level, voxel_mm, out, first, last):
     """Projects [X, Y, Z] to the detector columns first to last, counted over all views, of out [views, V, U]."""
     rows, columns = out.shape[1:]
-    line = np.zeros(volume.shape[2] + 2 * _PAD, dtype=np.float32)
+    line = np.zeros(volume.shape[2] + 2 * PAD, dtype=np.float32)
     total = np.empty(rows, dtype=np.float32)
     for index in range(first, last):
         view, u = index // columns, index % columns
@@ -151,9 +151,9 @@ def project(volume, source, first_pixel, step_v, step_u, level, voxel_mm, out, f
 
 
 @_compile
-def weigh(values, source, first_pixel, step_v, step_u, voxel_mm, out, first, last):
-    """Multiplies values [views, V, U] by their rays' lengths per slice, into out [views, U, V], views first to last."""
-    for view in range(first, last):
+def weigh(values, source, first_pixel, step_v, step_u, voxel_mm, out):
+    """Multiplies values [views, V, U] by their rays' lengths per slice, into out [views, U, V]."""
+    for view in range(len(values)):
         for u in range(values.shape[2]):
             for v in range(values.shape[1]):
                 out[view, u, v] = values[view, v, u] * _length_per_slice(
@@ -173,13 +173,13 @@ def _spread_column(values, view, u, axis, i, begin, end, source, first_pixel, st
     if position <= -1.0 or position >= size_other:
         return
     start, step = source[view, 2] + t * (first_pixel[view, 2] - source[view, 2]), t * step_v[view, 2]
-    low, high = _inside(start, step, size_z, begin, end)
+    low, high = inside(start, step, size_z, begin, end)
     if low >= high:
         return
     pair = np.empty(4, dtype=np.float32)
     j = int(math.floor(position))
     pair[0], pair[1] = 1.0 - (position - j), position - j
-    pair[2], pair[3] = start + _PAD, step
+    pair[2], pair[3] = start + PAD, step
     line[:] = 0.0
     for v in range(low, high):
         z = pair[2] + np.float32(v) * pair[3]
@@ -191,7 +191,7 @@ def _spread_column(values, view, u, axis, i, begin, end, source, first_pixel, st
         if 0 <= j + n < size_other:
             column = out[i, j + n] if axis == 0 else out[j + n, i]
             for z in range(size_z):
-                column[z] += pair[n] * line[z + _PAD]
+                column[z] += pair[n] * line[z + PAD]
 
 
 @_compile
@@ -230,7 +230,7 @@ def _spread_ray(value, view, v, u, axis, i, source, first_pixel, step_v, step_u,
 def back_project(weighted, source, first_pixel, step_v, step_u, level, out, axis, first, last):
     """Adds weighted [views, U, V] to the slices first to last along an axis of out [X, Y, Z]."""
     views, columns, rows = weighted.shape
-    line = np.zeros(out.shape[2] + 2 * _PAD, dtype=np.float32)
+    line = np.zeros(out.shape[2] + 2 * PAD, dtype=np.float32)
     for i in range(first, last):
         for view in range(views):
             for u in range(columns):
@@ -243,6 +243,7 @@ def back_project(weighted, source, first_pixel, step_v, step_u, level, out, axis
                             weighted[view, u], view, u, axis, i, begin, end,
                             source, first_pixel, step_v, step_u, line, out,
                         )  # fmt: skip
-                for v in range(rows):
-                    if v < begin or v >= end:
-                        _spread_ray(weighted[view, u, v], view, v, u, axis, i, source, first_pixel, step_v, step_u, out)
+                for v in range(begin):
+                    _spread_ray(weighted[view, u, v], view, v, u, axis, i, source, first_pixel, step_v, step_u, out)
+                for v in range(end, rows):
+                    _spread_ray(weighted[view, u, v], view, v, u, axis, i, source, first_pixel, step_v, step_u, out)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from bundle.geometry import ConeBeamGeometry
@@ -37,6 +39,16 @@ class ScanRays:
         self.first_pixel = centre - (rows - 1) / 2 * self.step_v - (columns - 1) / 2 * self.step_u
         tiny = 1e-9 * np.abs(self.step_v[:, 2])
         self.level = (np.abs(self.step_v[:, :2]).max(axis=1) <= tiny) & (np.abs(self.step_u[:, 2]) <= tiny)
+
+    @cached_property
+    def main_axes(self) -> list[int]:
+        """The axes (0, 1 or 2) along which at least one ray crosses most voxels."""
+        rows, columns = (np.arange(n) for n in self.geometry.detector_shape)
+        found: set[int] = set()
+        for source, first_pixel, step_v, step_u in zip(*self.vectors):
+            direction = first_pixel - source + rows[:, None, None] * step_v + columns[:, None] * step_u
+            found.update(np.unique(np.abs(direction).argmax(axis=-1)).tolist())
+        return sorted(found)
 
     @property
     def vectors(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

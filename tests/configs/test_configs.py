@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bundle.checkpoint import read_checkpoint, save_checkpoint
-from bundle.handlers.metrics_table import read_rows
+from bundle.tables import read_rows
 from tests.conftest import ROOT
 from tests.workflows import DEMO, STAGES, TRAIN, command_line, refused, run, small, workflow
 
@@ -110,7 +110,11 @@ def test_stages_hand_over_to_evaluation_and_inference(tmp_path, in_root):
     assert all(torch.equal(one[name], two[name]) for name in frozen)
 
     run([*EVALUATE, DEMO], "evaluating", **changes, view_counts=[6, 8])
-    assert [row["views"] for row in read_rows(tmp_path / "out" / "metrics.csv")] == ["6", "8"]
+    rows = read_rows(tmp_path / "out" / "metrics.csv")
+    methods = ["deepsparse", "fdk", "sart", "cgls", "tv", "deepsparse+sart"]
+    assert [(row["method"], row["views"]) for row in rows] == [(m, v) for v in "68" for m in methods]
+    residuals = read_rows(tmp_path / "out" / "residuals.csv")
+    assert [int(row["view"]) for row in residuals] == [v for n in (6, 8) for _ in methods for v in range(n)]
 
     run([*INFERENCE, DEMO], "run", "infer", **changes, output_shape=[20, 24, 28], source="sample_data/chest.nii.gz")
     image = nib.load(tmp_path / "out" / "reconstruction.nii.gz")

@@ -18,6 +18,7 @@ from bundle.data.sample_points import SamplePointsd
 from bundle.data.sample_views import SampleViewsd
 from bundle.data.simulate import SimulateProjectionsd
 from bundle.errors import InputError
+from bundle.physics.acquisition import Acquisition
 from bundle.physics.noise import DetectorNoise
 from tests.conftest import ROOT, write_nifti
 
@@ -135,13 +136,16 @@ def test_projections_of_another_volume_are_refused(tmp_path, scan, ct_file, ct_t
 def test_simulated_noise_is_the_same_every_time(scan, phantom):
     volume = torch.from_numpy(phantom)[None]
     clean = SimulateProjectionsd(scan)({"image": volume})["projections"]
-    noisy = [SimulateProjectionsd(scan, noise=DetectorNoise(1e4), seed=3)({"image": volume}) for _ in range(2)]
+    noisy = [
+        SimulateProjectionsd(scan, acquisition=Acquisition(noise=DetectorNoise(1e4)), seed=3)({"image": volume})
+        for _ in range(2)
+    ]
     assert torch.equal(noisy[0]["projections"], noisy[1]["projections"])
     assert 0 < float((noisy[0]["projections"] - clean).abs().mean()) < 0.1
 
 
 def test_noise_differs_between_cases_and_stored_projections_stay(scan, phantom):
-    simulate = SimulateProjectionsd(scan, noise=DetectorNoise(1e4), seed=3)
+    simulate = SimulateProjectionsd(scan, acquisition=Acquisition(noise=DetectorNoise(1e4)), seed=3)
     first, second = (simulate({"image": torch.from_numpy(phantom)[None], "case": name}) for name in "ab")
     assert not torch.equal(first["projections"], second["projections"])
     measured = {"image": torch.from_numpy(phantom)[None], "projections": torch.ones(40, 24, 32)}

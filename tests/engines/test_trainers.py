@@ -157,12 +157,13 @@ def test_tensorboard_holds_the_loss_its_terms_and_the_validation(tmp_path):
 
 def test_noise_can_be_switched_on_from_the_configuration(tmp_path):
     """Noisy projections, on the fly and cached, differ from clean ones and train all the same."""
-    noise = {"_target_": "bundle.physics.noise.DetectorNoise", "photons": 1e4}
+    noise = {"_target_": "bundle.physics.noise.DetectorNoise", "photons": [5e3, 2e4]}
+    acquisition = {"_target_": "bundle.physics.acquisition.Acquisition", "noise": noise}
     for cached in (True, False):
         changes = {"cache_projections": cached, "num_sparse": 6, "max_epochs": 1}
         images = []
-        for name, value in (("clean", None), ("noisy", noise)):
+        for name, value in (("clean", None), ("noisy", acquisition)):
             folder = tmp_path / f"{name}{cached}"
-            done = run([*STAGES["pretrain"], DEMO], **small(folder, noise=value, **changes))
+            done = run([*STAGES["pretrain"], DEMO], **small(folder, acquisition=value, **changes))
             images.append(done.trainer.state.output["image"])
         assert 0 < float((images[1] - images[0]).abs().mean()) < 0.1

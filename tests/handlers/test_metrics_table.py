@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from bundle.handlers.metrics_table import read_rows, write_rows
+from bundle.tables import read_rows
 from tests.workflows import DEMO, TRAIN, run, small
 
 EVALUATE = [TRAIN, "configs/evaluate.json", DEMO]
 
 
 def test_rows_carry_their_provenance_and_replace_their_like(tmp_path):
-    changes = small(tmp_path, denoise_blocks=0, checkpoint=None, overwrite=True, view_counts=[3, 5])
+    changes = small(tmp_path, denoise_blocks=0, checkpoint=None, overwrite=True, view_counts=[3, 5], methods={})
     run(EVALUATE, "evaluating", **changes)
     first = read_rows(tmp_path / "out" / "metrics.csv")
     assert [(row["case"], row["views"]) for row in first] == [("chest", "3"), ("chest", "5")]
@@ -20,9 +20,3 @@ def test_rows_carry_their_provenance_and_replace_their_like(tmp_path):
     assert read_rows(tmp_path / "out" / "metrics.csv") == first
     run(EVALUATE, "evaluating", **{**changes, "method": "other", "view_counts": [5]})
     assert [row["method"] for row in read_rows(tmp_path / "out" / "metrics.csv")] == ["deepsparse"] * 2 + ["other"]
-
-
-def test_columns_of_different_rows_are_joined(tmp_path):
-    write_rows([{"a": 1}, {"a": 2, "b": 3}], tmp_path / "t.csv")
-    assert read_rows(tmp_path / "t.csv") == [{"a": "1", "b": ""}, {"a": "2", "b": "3"}]
-    assert read_rows(tmp_path / "none.csv") == []

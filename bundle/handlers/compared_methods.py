@@ -1,0 +1,66 @@
+"""Other reconstructions from the same projections, beside the network's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.utils import CommonKeys
+
+from bundle.classical.methods import Method
+from bundle.geometry import ConeBeamGeometry
+from bundle.geometry_rows import unpack_geometry
+from bundle.physics.attenuation import normalised_to_unit_integral
+
+__all__ = ["VOLUMES", "ComparedMethods", "measured_scan"]
+
+VOLUMES = "volumes"
+"""Entry of an engine's output: [1, X, Y, Z] volumes by name of the method."""
+
+
+def measured_scan(item: Mapping[str, Any], output: Mapping[str, Any]) -> tuple[torch.Tensor, ConeBeamGeometry]:
+    """The projections that an item's reconstruction was made from.
+
+    Args:
+        item: of an engine's decollated batch, with "geometry".
+        output: the engine's output for it.
+
+    Returns:
+        [1, views, V, U] unit integrals in mm, and the scan with the prediction's voxels.
+    """
+    projections, rows = output[CommonKeys.IMAGE], item["geometry"]
+    if "sparse_mask" in item:
+        sparse = torch.as_tensor(item["sparse_mask"]).cpu().bool()
+        projections, rows = projections[sparse.to(projections.device)], rows[sparse.to(rows.device)]
+    geometry = unpack_geometry(torch.as_tensor(rows)).with_volume(output[CommonKeys.PRED].shape[1:])
+    return normalised_to_unit_integral(torch.as_tensor(projections).float())[None], geometry
+
+
+class ComparedMethods:
+    """Reconstructs every item of the evaluation by further methods, from the very projections that the network saw.
+
+    A method that refines gets the network's volume to start from. Results are clipped to [0, 1], as the network's are,
+    and found by name in each output's "volumes".
+
+    Args:
+        methods: by name; None leaves one out, so that overlays can switch it off.
+    """
+
+    def __init__(self, methods: Mapping[str, Method | None]) -> None:
+        self.methods = {name: method for name, method in methods.items() if method is not None}
+
+    def attach(self, engine: Engine) -> None:
+        """Reconstructs after every iteration; attach it before the handlers that use the results."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    @torch.no_grad()
+    def __call__(self, engine: Engine) -> None:
+        """Adds the volumes to the iteration's outputs."""
+        for item, output in zip(engine.state.batch, engine.state.output):
+            projections, geometry = measured_scan(item, output)
+            initial = output[CommonKeys.PRED][None].float()
+            output[VOLUMES] = {
+                name: method(projections, geometry, initial)[0].clamp(0.0, 1.0) for name, method in self.methods.items()
+            }

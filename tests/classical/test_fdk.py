@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from bundle.classical import FDK
+from bundle.classical.back_projection import _index_matrices, _reference, weighted_back_projection
+from bundle.errors import InputError
+from bundle.geometry import circular
+from bundle.phantoms import Ellipsoid, line_integrals, voxelise
+from tests.classical.scans import SCANS, SHORT, TURN, error, exact, orbit
+from tests.projector.test_backends import tilted
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_reconstructs_the_phantom(name):
+    geometry = SCANS[name]()
+    volume, projections = exact(geometry)
+    found = FDK()(projections, geometry)
+    assert error(found, volume) < 0.025
+    for axis in (2, 3, 4):
+        assert error(found.flip(axis), volume) > 1.5 * error(found, volume)
+    # Values, not only shapes: inside the body, away from its markers and its edge.
+    assert float(found[0, 0, 14:18, 22:28, 20:24].mean()) == pytest.approx(0.4, abs=0.012)
+
+
+def test_half_turn_is_usable():
+    """180 degrees without the fan: some lines are missing, as in this package's presets."""
+    geometry = orbit(np.linspace(0, np.pi, 90, endpoint=False))
+    volume, projections = exact(geometry)
+    assert error(FDK()(projections, geometry), volume) < 0.04
+
+
+def test_order_and_repetition_of_views_do_not_matter():
+    geometry = orbit(SHORT)
+    _, projections = exact(geometry)
+    expected = FDK()(projections, geometry)
+    order = np.random.RandomState(0).permutation(len(SHORT))
+    found = FDK()(projections[:, order], geometry.select(order))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+    twice = np.concatenate([np.arange(len(SHORT)), [3, 50, 50, 117]])
+    found = FDK()(projections[:, twice], geometry.select(twice))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_unevenly_spaced_views_are_weighted():
+    """One half of the turn has four times as many views."""
+    angles = np.concatenate([np.linspace(0, np.pi, 160, endpoint=False), np.linspace(np.pi, 2 * np.pi, 40, False)])
+    geometry = orbit(angles)
+    volume, projections = exact(geometry)
+    assert error(FDK()(projections, geometry), volume) < 0.03
+
+
+def test_off_centre_volume_and_tall_pixels():
+    geometry = circular(
+        TURN, 600, 900, (60, 120), (11.0, 5.0), (40, 44, 30), (6.0, 5.0, 9.0), volume_centre_mm=(25.0, -18.0, 12.0)
+    )
+    ball = [Ellipsoid((35.0, -10.0, 30.0), (50.0, 40.0, 60.0), 1.0)]
+    projections = torch.from_numpy(line_integrals(ball, geometry)).float()[None]
+    assert error(FDK()(projections, geometry)[0, 0], torch.from_numpy(voxelise(ball, geometry))) < 0.05
+
+
+def test_hann_window_takes_noise_away():
+    geometry = orbit(TURN)
+    noise = torch.randn(1, 180, 76, 96)
+    plain, smooth = FDK()(noise, geometry).std(), FDK(hann_cut=0.5)(noise, geometry).std()
+    assert float(smooth) < 0.5 * float(plain)
+
+
+def test_truncated_rows_are_continued():
+    """A body wider than the detector: continuing its rows removes most of the bright rim."""
+    geometry = circular(TURN, 800, 1200, (30, 60), (12.0, 5.0), (30, 30, 10), (5.0, 5.0, 10.0))
+    body = [Ellipsoid((0.0, 0.0, 0.0), (160.0, 150.0, 200.0), 1.0)]
+    projections = torch.from_numpy(line_integrals(body, geometry)).float()[None]
+    centre = (slice(None), slice(None), slice(2, 28), slice(2, 28), slice(4, 6))
+    truth = torch.ones(1, 1, 26, 26, 2)
+    assert error(FDK(extend=0.5)(projections, geometry)[centre], truth) < 0.5 * error(
+        FDK()(projections, geometry)[centre], truth
+    )
+
+
+@pytest.mark.parametrize("make", [lambda: orbit(SHORT[::20]), tilted, lambda: orbit(SHORT[::20]).flip_rows()])
+def test_compiled_back_projection_agrees_with_the_reference(make):
+    pytest.importorskip("numba", reason="needs numba")
+    geometry = make()
+    projections = torch.rand(2, geometry.num_views, *geometry.detector_shape)
+    expected = _reference(projections, geometry, _index_matrices(geometry))
+    torch.testing.assert_close(weighted_back_projection(projections, geometry), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: orbit(SHORT, 150.0, 62), "half-fan detector on an arc"),
+        (lambda: orbit([0.3, 0.3]), "all views at one angle"),
+        (lambda: orbit(TURN, 420.0, 62), "misses"),
+    ],
+)
+def test_scans_that_it_cannot_do_are_refused(make, message):
+    geometry = make()
+    with pytest.raises(InputError, match=message):
+        FDK()(torch.zeros(1, geometry.num_views, *geometry.detector_shape), geometry)
+
+
+@pytest.mark.parametrize("options", [{"hann_cut": 0.0}, {"hann_cut": 1.5}, {"extend": -0.1}])
+def test_wrong_options_are_refused(options):
+    with pytest.raises(InputError):
+        FDK(**options)
