@@ -1,6 +1,7 @@
 """Trains every stage briefly on the sample CT, reconstructs it from 6, 8 and 10 views, and draws the result.
 
-Writes runs/demo: metrics.csv, one NIfTI volume per number of views, the ground truth, and comparison.png. Run it with
+Writes runs/demo: metrics.csv and residuals.csv with DeepSparse and the classical methods, a NIfTI volume for each and
+the ground truth, comparison.png (DeepSparse) and methods.png (all methods). Run it with
 ``make demo``, or with ``python scripts/demo.py`` in an environment that has the dependencies. A demo that was
 interrupted goes on where it stopped; delete runs/demo to start anew.
 """
@@ -36,8 +37,8 @@ def run(files: list[str], run_id: str) -> None:
     workflow.finalize()
 
 
-def draw(case: str, view_counts: list[int]) -> Path:
-    """Draws truth, reconstructions and differences from the written volumes."""
+def draw(case: str, view_counts: list[int], methods: list[str]) -> list[Path]:
+    """Draws truth, reconstructions and differences from the written volumes: by number of views, and by method."""
     import nibabel as nib
 
     from bundle.physics.attenuation import hu_to_unit
@@ -49,10 +50,14 @@ def draw(case: str, view_counts: list[int]) -> Path:
 
     window = load_preset("luna16").hu_window
     voxel_mm = nib.load(OUTPUT / case / f"{case}_truth.nii.gz").header.get_zooms()
-    path = OUTPUT / "comparison.png"
-    reconstructions = {f"{n} views": unit(f"{n}views") for n in view_counts}
-    comparison_figure(unit("truth"), reconstructions, voxel_mm, path, title="DeepSparse demo: trained on this one scan")
-    return path
+    few = view_counts[0]
+    by_views = {f"{n} views": unit(f"{n}views") for n in view_counts}
+    by_method = {m: unit(f"{few}views" + (f"_{m}" if m != "deepsparse" else "")) for m in methods}
+    paths = [OUTPUT / "comparison.png", OUTPUT / "methods.png"]
+    titles = ["DeepSparse demo: trained on this one scan", f"The same {few} views, reconstructed by other methods"]
+    for path, title, volumes in zip(paths, titles, (by_views, by_method)):
+        comparison_figure(unit("truth"), volumes, voxel_mm, path, title=title)
+    return paths
 
 
 def main() -> None:
@@ -72,15 +77,19 @@ def main() -> None:
         start = time.monotonic()
         run(files, run_id)
         print(f"      {time.monotonic() - start:.0f} s", flush=True)
-    rows = read_rows(OUTPUT / "metrics.csv")
-    rows = [row for row in rows if row["weights"] == rows[-1]["weights"]]  # not those of an earlier demo
-    picture = draw(rows[0]["case"], [int(row["views"]) for row in rows])
-    print(f"\n{'case':10}{'views':>6}{'PSNR dB':>10}{'SSIM 3D':>10}{'SSIM 2D':>10}")
-    for row in rows:
-        figures = [float(row[name]) for name in ("psnr_db", "ssim_3d", "ssim_slices")]
-        print(f"{row['case']:10}{row['views']:>6}{figures[0]:10.2f}{figures[1]:10.4f}{figures[2]:10.4f}")
-    print(f"\ndone in {time.monotonic() - began:.0f} s; look at {picture.relative_to(ROOT)}")
-    print(f"volumes: {OUTPUT.relative_to(ROOT) / rows[0]['case']}, table: {OUTPUT.relative_to(ROOT) / 'metrics.csv'}")
+    rows, residuals = read_rows(OUTPUT / "metrics.csv"), read_rows(OUTPUT / "residuals.csv")
+    rows = [row for row in rows if row["weights"] in ("", rows[-1]["weights"])]  # not those of an earlier demo
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    pictures = draw(rows[0]["case"], sorted({int(row["views"]) for row in rows}), methods)
+    print(f"\n{'views':>5}  {'method':16}{'PSNR dB':>8}{'SSIM 3D':>9}{'SSIM 2D':>9}{'residual':>10}")
+    for row in sorted(rows, key=lambda row: (int(row["views"]), methods.index(row["method"]))):
+        psnr, ssim_3d, ssim_2d = (float(row[name]) for name in ("psnr_db", "ssim_3d", "ssim_slices"))
+        same = [r for r in residuals if (r["method"], r["views"]) == (row["method"], row["views"])]
+        residual = sum(float(r["relative"]) for r in same) / len(same)
+        print(f"{row['views']:>5}  {row['method']:16}{psnr:8.2f}{ssim_3d:9.4f}{ssim_2d:9.4f}{100 * residual:9.2f}%")
+    looked_at = " and ".join(str(path.relative_to(ROOT)) for path in pictures)
+    print(f"\ndone in {time.monotonic() - began:.0f} s; look at {looked_at}")
+    print(f"volumes: {OUTPUT.relative_to(ROOT) / rows[0]['case']}, tables: {OUTPUT.relative_to(ROOT)}/*.csv")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ class SART:
         positive: keep the volume from falling below zero.
     """
 
-    iterations: int = 10
+    iterations: int = 20
     subsets: int | None = None
     relaxation: float = 0.5
     positive: bool = True

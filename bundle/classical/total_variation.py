@@ -48,7 +48,7 @@ class TotalVariation:
         iterations: number of steps.
     """
 
-    weight: float = 0.05
+    weight: float = 0.02
     iterations: int = 200
 
     def __post_init__(self) -> None:
