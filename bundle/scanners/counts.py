@@ -13,17 +13,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bundle.errors import InputError
-from bundle.optional import require
+from bundle.scanners.bad_pixels import detector_image, good_pixels, inpainting
 
-__all__ = ["counts_to_attenuation", "elekta_counts", "find_bad_pixels"]
+__all__ = ["counts_to_attenuation", "elekta_counts"]
 
 _TOLERATED_FRACTION = 1e-3  # of pixels that may break a rule: particles and defects nobody marked
 _TOLERATED_TRANSMISSION = 1.05
 _LEAST_TRANSMISSION = 1e-3  # of the brightest pixel
 _NOISE_SIGMAS = 5.0
 _LARGEST_ATTENUATION = 20.0  # 2e-9 of the photons: less than any detector counts
-_LOCAL_PIXELS = 5
-_LEAST_RELATIVE_SIGMA = 5e-3  # even without noise, borders and slopes differ from their median
 
 
 def counts_to_attenuation(
@@ -72,11 +70,11 @@ def counts_to_attenuation(
     views, shape = counts.shape[0], counts.shape[1:]
     if not minimum_counts > 0:
         raise InputError("minimum_counts", f"is {minimum_counts}.", "Give a positive number.")
-    good = ~_mask(bad_pixels, shape)
+    good = good_pixels(bad_pixels, shape)
     _check_counts(counts, good, source)
-    offset = np.zeros(shape) if dark is None else _image("dark", dark, shape, good)
+    offset = np.zeros(shape) if dark is None else detector_image("dark", dark, shape, good)
     open_field = _unattenuated(views, offset, good, i0, flat, air_region)
-    fill = None if good.all() else _inpainting(~good)
+    fill = None if good.all() else inpainting(~good)
 
     attenuation = np.empty(counts.shape, np.float32)
     below_dark, too_bright, brightest = 0, 0, 0.0
@@ -142,68 +140,6 @@ def elekta_counts(stored: np.ndarray) -> np.ndarray:
     return counts
 
 
-def find_bad_pixels(flat: np.ndarray, dark: np.ndarray | float | None = None, threshold: float = 8.0) -> np.ndarray:
-    """Finds dead, hot and badly scaled pixels in an open-field image.
-
-    A pixel is bad if flat - dark is not positive, or differs from the median of its 5 x 5 neighbours by more than
-    ``threshold`` robust standard deviations (1.4826 times the median absolute one, at least 0.5 %) of that relative
-    difference over the image. Smaller ones are a matter of gain, which the open field takes out. Defects more than
-    two pixels wide may be taken for the normal state.
-
-    Args:
-        flat: [v, u] counts without an object, the mean of many images at best.
-        dark: counts without X-rays, [v, u] or one number.
-        threshold: robust standard deviations.
-
-    Returns:
-        [v, u] bool, true where bad.
-
-    Raises:
-        InputError: when shapes disagree, the threshold is not positive, or every pixel is bad.
-    """
-    flat = np.asarray(flat, dtype=np.float64)
-    if flat.ndim != 2:
-        raise InputError("flat", f"has the shape {flat.shape}.", "Give one image as (v, u).")
-    if not threshold > 0:
-        raise InputError("threshold", f"is {threshold}.", "Give a positive number of standard deviations.")
-    offset = 0.0 if dark is None else _image("dark", dark, flat.shape, np.ones(flat.shape, bool))
-    signal = flat - offset
-    dead = ~(np.isfinite(signal) & (signal > 0))
-    if dead.all():
-        raise InputError("flat", "is nowhere above dark.", "Give an image of the open field, and dark without X-rays.")
-    filters = require("scipy.ndimage", "scipy", "finding bad pixels")
-    local = filters.median_filter(np.where(dead, 0.0, signal), _LOCAL_PIXELS, mode="reflect")
-    relative = signal / np.where(local > 0, local, np.inf) - 1
-    alive = relative[~dead & (local > 0)]
-    # A live pixel among dead ones has no normal neighbour to be judged by.
-    sigma = 1.4826 * float(np.median(np.abs(alive - np.median(alive)))) if alive.size else 0.0
-    return dead | (np.abs(relative) > threshold * max(sigma, _LEAST_RELATIVE_SIGMA))
-
-
-def _mask(bad_pixels: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
-    bad = np.zeros(shape, bool) if bad_pixels is None else np.asarray(bad_pixels)
-    if bad.dtype != bool or bad.shape != shape:
-        raise InputError(
-            "bad_pixels",
-            f"is {bad.dtype} of the shape {bad.shape}; the detector is {shape} (v, u).",
-            "Give one truth value per pixel, true where it is bad.",
-        )
-    if bad.all():
-        raise InputError("bad_pixels", "marks every pixel.", "Mark bad pixels as true and good ones as false.")
-    return bad
-
-
-def _image(name: str, values: np.ndarray | float, shape: tuple[int, ...], good: np.ndarray) -> np.ndarray:
-    """[v, u] float64 image from one or from a number."""
-    image = np.asarray(values, dtype=np.float64)
-    if image.shape not in ((), shape):
-        raise InputError(name, f"has the shape {image.shape}.", f"Give an image of the detector's {shape} (v, u).")
-    image = np.broadcast_to(image, shape)
-    if not np.isfinite(image[good]).all():
-        raise InputError(name, "has NaN or infinite values.", "Mark those pixels in bad_pixels.")
-    return image
-
-
 def _check_counts(counts: np.ndarray, good: np.ndarray, source: object) -> None:
     """Refuses values that are no counts, one view at a time to save memory."""
     least, most = np.inf, -np.inf
@@ -260,7 +196,7 @@ def _unattenuated(
             raise InputError(
                 "flat", f"has the shape {np.shape(flat)}.", "Give one image as (v, u), or i0 for a number."
             )
-        field = _image("flat", flat, offset.shape, good) - offset
+        field = detector_image("flat", flat, offset.shape, good) - offset
         dead = np.count_nonzero(~(field > 0) & good)
         if dead:
             raise InputError(
@@ -293,32 +229,3 @@ def _window(region: tuple[int, int, int, int], shape: tuple[int, ...]) -> tuple[
         f"is {tuple(region)}; the detector has {shape} pixels (v, u).",
         "Give whole numbers (v0, v1, u0, u1) inside it, v0 < v1 and u0 < u1.",
     )
-
-
-def _inpainting(bad: np.ndarray) -> Callable[[np.ndarray], None]:
-    """Gives a function that fills the bad pixels of a [v, u] image in place.
-
-    Each bad pixel becomes the mean of its four neighbours, bad ones included (the discrete Laplace equation with the
-    good pixels as its boundary). A plane fills its gaps exactly, however large, unless a gap reaches the border, where
-    the slope along it is lost.
-    """
-    sparse = require("scipy.sparse", "scipy", "filling in bad pixels")
-    linalg = require("scipy.sparse.linalg", "scipy", "filling in bad pixels")
-    number = np.arange(bad.size).reshape(bad.shape)
-    pairs = [(number[:-1], number[1:]), (number[:, :-1], number[:, 1:])]
-    one = np.concatenate([np.concatenate([a.ravel(), b.ravel()]) for a, b in pairs])
-    other = np.concatenate([np.concatenate([b.ravel(), a.ravel()]) for a, b in pairs])
-    marked = bad.ravel()
-    one, other = one[marked[one]], other[marked[one]]
-    row = np.cumsum(marked) - 1
-    count = int(marked.sum())
-    inside = marked[other]
-    neighbours = np.bincount(row[one], minlength=count).astype(np.float64)
-    between = sparse.csc_array((np.ones(inside.sum()), (row[one[inside]], row[other[inside]])), (count, count))
-    solve = linalg.splu((sparse.diags_array(neighbours) - between).tocsc()).solve
-    edge, target = other[~inside], row[one[~inside]]
-
-    def fill(image: np.ndarray) -> None:
-        image[bad] = solve(np.bincount(target, weights=image.ravel()[edge], minlength=count))
-
-    return fill

@@ -1,11 +1,12 @@
 """Scan geometries in the YAML files of TIGRE and of the tools that project with it.
 
 All of them name TIGRE's quantities (DSD, DSO, nDetector, dDetector, nVoxel, dVoxel, offOrigin, offDetector), but do not
-agree on the order of axes; :data:`DIALECTS` says who means what. TIGRE's frame is this package's: at angle alpha the
-source is at DSO (cos alpha, sin alpha, 0), columns run along (-sin alpha, cos alpha, 0), and the row index of its
-projections grows along +z (https://github.com/CERN/TIGRE: Common/CUDA/Siddon_projection.cu, computeDeltas_Siddon;
-Python/tigre/Source/_types.pxd for the order of lists). offOrigin is where the volume's centre is, offDetector where the
-detector's is. The other tools turn TIGRE's rows round before they store projections, so theirs grow along -z.
+agree on the order of axes; bundle/scanners/yaml_dialects.py says who means what. TIGRE's frame is this package's: at
+angle alpha the source is at DSO (cos alpha, sin alpha, 0), columns run along (-sin alpha, cos alpha, 0), and the row
+index of its projections grows along +z (https://github.com/CERN/TIGRE: Common/CUDA/Siddon_projection.cu,
+computeDeltas_Siddon; Python/tigre/Source/_types.pxd for the order of lists). offOrigin is where the volume's centre is,
+offDetector where the detector's is. The other tools turn TIGRE's rows round before they store projections, so theirs
+grow along -z.
 
 The x, y and z of these files are the axes of the tool's volume array. They are the patient's left, back and head only
 if that volume was in LPS order.
@@ -17,7 +18,6 @@ import os
 import reprlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,69 +27,11 @@ from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry, circular
 from bundle.optional import require
 from bundle.scanners.units import check_millimetres, millimetres_per_unit
+from bundle.scanners.yaml_dialects import DIALECTS, Dialect
 
-__all__ = ["DETECTOR_ORDERS", "DIALECTS", "Dialect", "read_geometry_yaml"]
+__all__ = ["DETECTOR_ORDERS", "read_geometry_yaml"]
 
 DETECTOR_ORDERS = ("vu", "uv")
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a tool reads its YAML file.
-
-    Args:
-        tool: the tool, for messages.
-        section: key that the geometry is nested under; None if it is at the top level.
-        volume_order: axes of nVoxel, dVoxel, sVoxel and offOrigin, "xyz" or "zyx".
-        detector_order: axes of nDetector, dDetector and sDetector, "vu" or "uv"; None where parts of the tool disagree.
-        offset_order: axes of offDetector.
-        v_offset_known: whether all parts of the tool shift the detector along z in the same direction.
-        row_direction: direction of growing row index in the projections that the tool stores.
-        view_keys: keys of the number of evenly spaced views.
-        arc_keys: keys of the arc and its start, in degrees; the end of the arc is left out.
-        angles_key: key of a list of angles in radians.
-    """
-
-    tool: str
-    section: str | None = None
-    volume_order: str = "xyz"
-    detector_order: str | None = "vu"
-    offset_order: str = "uv"
-    v_offset_known: bool = True
-    row_direction: str = "-z"
-    view_keys: tuple[str, ...] = ()
-    arc_keys: tuple[str, str] | None = ("totalAngle", "startAngle")
-    angles_key: str | None = None
-
-
-_C2RV = {
-    "section": "projector",
-    "view_keys": ("n_porjections", "n_projections"),  # the first is how the tools spell it
-    "arc_keys": ("total_angle", "start_angle"),
-}
-# NAF's generator hands nDetector and dDetector to TIGRE, as (v, u), and its rays take them as (u, v); the rays also
-# shift the detector by the second entry of offDetector along -z, where TIGRE shifts it along +z.
-_NAF = {"detector_order": None, "v_offset_known": False, "view_keys": ("numTrain",)}
-
-DIALECTS = {
-    "tigre": Dialect(
-        "TIGRE (Python)",
-        volume_order="zyx",
-        offset_order="vu",
-        row_direction="+z",
-        arc_keys=None,
-        angles_key="angles",
-    ),
-    "naf": Dialect("NAF", **_NAF),
-    "saxnerf": Dialect("SAX-NeRF", **_NAF),
-    # DIF-Net's network takes the first entry of nDetector and dDetector for both axes and knows no offsets.
-    "difnet": Dialect("DIF-Net", detector_order=None, view_keys=("numTrain",)),
-    "c2rv": Dialect("C2RV", **_C2RV),
-    "deepsparse": Dialect("DeepSparse", **_C2RV),
-    "r2gaussian": Dialect("R2-Gaussian"),
-}
-"""How each tool reads its file, by the name to give as `dialect`."""
-
 _LENGTH_KEYS = ("DSO", "DSD", "dDetector", "dVoxel")
 _GEOMETRY_KEYS = {*_LENGTH_KEYS, "nDetector", "sDetector", "nVoxel", "sVoxel", "offOrigin", "offDetector", "mode"}
 _ROTATION_KEYS = ("rotDetector", "COR")  # known to TIGRE; must be zero
@@ -121,7 +63,8 @@ def read_geometry_yaml(
         angles_rad: gantry angles, one per view. None takes the file's list, or its evenly spaced views.
         row_direction: "+z" or "-z", how rows of the projections run that the geometry is meant for. None takes the
             direction of the projections that the tool stores.
-        dialect: the tool that the file belongs to, one of :data:`DIALECTS`. None finds out by the file's keys, where
+        dialect: the tool that the file belongs to, one of
+            :data:`bundle.scanners.yaml_dialects.DIALECTS`. None finds out by the file's keys, where
             they tell; NAF's, SAX-NeRF's and DIF-Net's files look alike and count as NAF's.
         unit: unit of all lengths in the file: "mm", "cm", "m", or the number of millimetres in one unit.
         detector_order: "vu" (rows first) or "uv", the order of nDetector, dDetector and sDetector. None takes the

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from bundle.errors import InputError
-from bundle.scanners.counts import counts_to_attenuation, elekta_counts, find_bad_pixels
+from bundle.scanners.bad_pixels import find_bad_pixels
+from bundle.scanners.counts import counts_to_attenuation, elekta_counts
 
 VIEWS, V, U = 4, 30, 44
 
@@ -306,40 +307,6 @@ def test_input_is_left_alone(attenuation, flat):
     counts_to_attenuation(counts, flat=flat * 1.5, dark=dark, bad_pixels=bad)
     for now, before in zip((counts, flat, dark, bad), kept):
         np.testing.assert_array_equal(now, before)
-
-
-def test_finds_bad_pixels(dark):
-    """Dead, hot, weak and dark-saturated pixels, a dead column and block, in a noisy open field with a slope."""
-    rng = np.random.default_rng(8)
-    field = 20000 * np.linspace(0.5, 1.0, U) * np.linspace(1.0, 0.9, V)[:, None]
-    flat = rng.poisson(field) + dark
-    expected = np.zeros((V, U), bool)
-    for (v, u), value in {(2, 3): 0.0, (9, 20): 60000.0, (17, 30): 0.7 * field[17, 30] + dark[17, 30]}.items():
-        flat[v, u], expected[v, u] = value, True
-    dark[25, 8], expected[25, 8] = flat[25, 8], True
-    flat[:, 36], expected[:, 36] = dark[:, 36], True
-    flat[12, 15], expected[12, 15] = np.nan, True
-    flat[20:27, 12:19], expected[20:27, 12:19] = 0, True  # wider than its surroundings can tell
-    np.testing.assert_array_equal(find_bad_pixels(flat, dark), expected)
-
-
-def test_gain_is_no_defect():
-    flat = np.random.default_rng(1).normal(10000, 300, (V, U))
-    assert not find_bad_pixels(flat).any()
-    assert not find_bad_pixels(np.full((V, U), 777.0)).any()
-    assert not find_bad_pixels(np.linspace(9000, 6000, U) * np.linspace(1.0, 0.7, V)[:, None]).any()
-    assert find_bad_pixels(flat, threshold=2.0).mean() == pytest.approx(0.05, abs=0.03)
-
-
-def test_bad_pixel_refusals(flat):
-    with pytest.raises(InputError, match=r"flat: has the shape \(2, 30, 44\)"):
-        find_bad_pixels(np.stack([flat, flat]))
-    with pytest.raises(InputError, match="dark: has the shape"):
-        find_bad_pixels(flat, flat.T)
-    with pytest.raises(InputError, match="threshold: is 0"):
-        find_bad_pixels(flat, threshold=0)
-    with pytest.raises(InputError, match="flat: is nowhere above dark"):
-        find_bad_pixels(flat, flat)
 
 
 def test_found_and_filled(attenuation, flat):

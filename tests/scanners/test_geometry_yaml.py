@@ -10,7 +10,8 @@ import pytest
 
 from bundle.errors import InputError
 from bundle.presets import load_preset
-from bundle.scanners.geometry_yaml import DIALECTS, read_geometry_yaml
+from bundle.scanners.geometry_yaml import read_geometry_yaml
+from bundle.scanners.yaml_dialects import DIALECTS
 
 pytest.importorskip("yaml", reason="reads the files")
 DATA = Path(__file__).parent / "data"

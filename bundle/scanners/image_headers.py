@@ -1,0 +1,99 @@
+"""Headers of projection images, checked against the length of their files."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from bundle.errors import InputError
+from bundle.scanners.header_parts import DamagedError, Header, check_length, stated_pixel
+from bundle.scanners.tiff_headers import tiff_header
+from bundle.scanners.varian_headers import hnc_header, hnd_header, xim_header
+
+__all__ = ["COPY_AGAIN", "pixel_files", "read_header"]
+
+COPY_AGAIN = "Copy it again from the scanner."
+_HIS_HEADER = 68
+_HIS_UNSIGNED_SHORT = 4
+_META_LENGTHS = ("ElementSpacing", "ElementSize", "Offset", "Origin", "Position")
+
+
+def read_header(kind: str, path: Path) -> Header:
+    """Header of a file, checked against the file's length."""
+    try:
+        header = _HEADERS[kind](path)
+        if min(header.shape) < 1:
+            raise DamagedError(f"states the sizes {header.shape}")
+    except (DamagedError, struct.error, ValueError, IndexError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        problem = "is empty." if path.stat().st_size == 0 else f"is damaged or no {kind} image ({error})."
+        raise InputError(path, problem, COPY_AGAIN) from error
+    return header
+
+
+def _his_header(path: Path) -> Header:
+    """PerkinElmer's HIS: magic 0x7000, then corners (ulx, uly, brx, bry) of the image, frames and kind of number."""
+    with path.open("rb") as file:
+        header = file.read(_HIS_HEADER)
+    (magic,) = struct.unpack_from("<H", header)
+    (extra, left, top, right, bottom, frames) = struct.unpack_from("<6H", header, 10)
+    (numbers,) = struct.unpack_from("<H", header, 32)
+    if magic != 0x7000 or len(header) < _HIS_HEADER:
+        raise DamagedError("it does not start with 0x7000 and a whole header")
+    if frames != 1 or numbers != _HIS_UNSIGNED_SHORT:
+        raise InputError(
+            path,
+            f"holds {frames} frames of the kind {numbers}; RTK reads one of 16-bit unsigned numbers (kind 4).",
+            "Export one frame a file, as unsigned short.",
+        )
+    rows, columns = bottom - top + 1, right - left + 1
+    check_length(path.stat().st_size, _HIS_HEADER + extra + 2 * max(rows, 0) * columns)
+    return Header((1, rows, columns))
+
+
+def pixel_files(path: Path) -> list[Path]:
+    """Files that hold an image: the file itself, and the one that a MetaImage header keeps its pixels in."""
+    if path.suffix.lower() not in (".mha", ".mhd"):
+        return [path]
+    name = _mha_entries(path)["ElementDataFile"]
+    return [path, path.parent / name] if (path.parent / name).is_file() else [path]
+
+
+def _mha_entries(path: Path) -> dict[str, str]:
+    """MetaImage: lines of "name = value" up to ElementDataFile."""
+    entries = {}
+    with path.open("rb") as file:
+        for line in iter(lambda: file.readline(4096), b""):
+            name, _, value = line.decode("latin-1").partition("=")
+            entries[name.strip()] = value.strip()
+            if name.strip() == "ElementDataFile":
+                return entries
+    raise DamagedError("it has no ElementDataFile")
+
+
+def _mha_header(path: Path) -> Header:
+    """MetaImage: sizes, and pitch and origin where they are written."""
+    entries = _mha_entries(path)
+    sizes = [int(size) for size in entries.get("DimSize", "").split()]
+    if len(sizes) not in (2, 3):
+        raise DamagedError(f"it has {len(sizes)} axes")
+    if entries.get("ElementNumberOfChannels", "1") != "1":
+        raise InputError(path, "has more than one channel.", "Store one number per pixel.")
+    columns, rows, frames = (*sizes, 1)[:3]
+    lengths = {name: [float(v) for v in value.split()[:2]] for name, value in entries.items() if name in _META_LENGTHS}
+    spacing = lengths.get("ElementSpacing") or lengths.get("ElementSize")
+    origin = lengths.get("Offset") or lengths.get("Origin") or lengths.get("Position")
+    first = (origin[1], origin[0]) if origin else None
+    return Header((frames, rows, columns), stated_pixel(spacing[1], spacing[0]) if spacing else None, first)
+
+
+_HEADERS: dict[str, Callable[[Path], Header]] = {
+    "hnd": hnd_header,
+    "hnc": hnc_header,
+    "xim": xim_header,
+    "his": _his_header,
+    "mha": _mha_header,
+    "tiff": tiff_header,
+}

@@ -1,0 +1,92 @@
+"""Headers of TIFF images: sizes and pitch, and what ITK would turn or reduce without an error."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from bundle.errors import InputError
+from bundle.scanners.header_parts import DamagedError, Header, stated_pixel
+
+__all__ = ["tiff_header"]
+
+_TIFF_WIDTH, _TIFF_LENGTH, _TIFF_BITS, _TIFF_COLOURS, _TIFF_SAMPLES, _TIFF_TILE = 256, 257, 258, 262, 277, 322
+_TIFF_ORIENTATION, _TIFF_X, _TIFF_Y, _TIFF_UNIT, _TIFF_NUMBERS = 274, 282, 283, 296, 339
+_TIFF_DEFAULTS_DPI = (1.0, 72.0, 96.0, 300.0)  # what programs write when they know nothing
+
+
+def tiff_header(path: Path) -> Header:
+    """TIFF and BigTIFF of one or many pages."""
+    pages = _tiff_pages(path)
+    first = pages[0]
+    sizes = {(page[_TIFF_LENGTH], page[_TIFF_WIDTH]) for page in pages}
+    if len(sizes) > 1:
+        raise InputError(path, f"has pages of different sizes: {sorted(sizes)}.", "Store the views alone.")
+    # ITK flips or reduces such images to 8-bit colours without an error.
+    odd = {
+        "more than one channel": any(page.get(_TIFF_SAMPLES, 1) != 1 for page in pages),
+        "tiles": any(_TIFF_TILE in page for page in pages),
+        "a turned orientation": any(page.get(_TIFF_ORIENTATION, 1) != 1 for page in pages),
+        "floating numbers of another size than 32 bits": any(
+            page.get(_TIFF_NUMBERS, 1) == 3 and page.get(_TIFF_BITS, 1) != 32 for page in pages
+        ),
+        "numbers of another size than 8, 16 or 32 bits": any(
+            page.get(_TIFF_BITS, 1) not in (8, 16, 32) for page in pages
+        ),
+        "colours": any(page.get(_TIFF_COLOURS, 1) not in (0, 1) for page in pages),
+    }
+    for what, found in odd.items():
+        if found:
+            raise InputError(path, f"has {what}.", "Save it as plain grey values of 8 or 16 bits or 32-bit floats.")
+    mm = {2: 25.4, 3: 10.0}.get(first.get(_TIFF_UNIT))
+    resolution = [first.get(tag, 0.0) for tag in (_TIFF_Y, _TIFF_X)]
+    pixel = None
+    if mm and min(resolution) > 0 and not any(np.isclose(25.4 / mm * r, _TIFF_DEFAULTS_DPI).any() for r in resolution):
+        pixel = stated_pixel(*(mm / r for r in resolution))
+    return Header((len(pages), *sizes.pop()), pixel)
+
+
+def _tiff_pages(path: Path) -> list[dict[int, float]]:
+    """Numbers in the tags of every page (TIFF 6.0 and BigTIFF); of lists only the first number."""
+    pages = []
+    with path.open("rb") as file:
+
+        def read(code: str, position: int) -> tuple:
+            file.seek(position)
+            return struct.unpack(order + code, file.read(struct.calcsize(order + code)))
+
+        order = {b"II": "<", b"MM": ">"}.get(file.read(2))
+        if order is None:
+            raise DamagedError("it does not start with II or MM")
+        (version,) = read("H", 2)
+        if version not in (42, 43):
+            raise DamagedError(f"its version is {version}")
+        big = version == 43
+        offset, count_code, entry_bytes = ("Q", "Q", 20) if big else ("I", "H", 12)
+        (page,) = read(offset, 8 if big else 4)
+        seen = set()
+        while page:
+            if page in seen:
+                raise DamagedError("its pages form a circle")
+            seen.add(page)
+            (count,) = read(count_code, page)
+            start = page + struct.calcsize(count_code)
+            tags = {}
+            for position in range(start, start + count * entry_bytes, entry_bytes):
+                tag, kind, number = read(f"HH{offset}", position)
+                code = {3: "H", 4: "I", 5: "2I", 16: "Q"}.get(kind)
+                if code is None or number < 1:
+                    continue
+                inline = number * struct.calcsize(order + code) <= struct.calcsize(order + offset)
+                value = position + 4 + struct.calcsize(order + offset)
+                numbers = read(code, value if inline else read(offset, value)[0])
+                tags[tag] = numbers[0] / numbers[1] if kind == 5 and numbers[1] else numbers[0]
+            if not {_TIFF_WIDTH, _TIFF_LENGTH} <= tags.keys():
+                raise DamagedError(f"page {len(pages)} has no size")
+            pages.append(tags)
+            (page,) = read(offset, start + count * entry_bytes)
+    if not pages:
+        raise DamagedError("it has no page")
+    return pages
