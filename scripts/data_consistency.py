@@ -50,7 +50,8 @@ def evaluate(cts: list[Path], photons: float, view_counts: list[int]) -> None:
             output_dir=str(OUTPUT),
             overwrite=True,
             view_counts=view_counts,
-            methods=refinements,
+            methods={},
+            refinements=refinements,
             acquisition={"_target_": "bundle.physics.acquisition.Acquisition", "noise": noise},
         )
         workflow.initialize()

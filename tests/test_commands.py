@@ -190,7 +190,15 @@ def test_classical_reconstruction_lies_where_the_ct_lay(tmp_path, monkeypatch, c
     shapes = tmp_path / "shapes.json"
     shapes.write_text(json.dumps({"detector_shape": [36, 40], "volume_shape": [20, 18, 16]}))
     quick = ["--options", "{iterations: 60}"] if method == "tv" else []
-    places = [*quick, "--method", method, "--output", tmp_path / "out.nii.gz", "--residuals", tmp_path / "residuals.csv"]
+    places = [
+        *quick,
+        "--method",
+        method,
+        "--output",
+        tmp_path / "out.nii.gz",
+        "--residuals",
+        tmp_path / "residuals.csv",
+    ]
     if through_file:
         call(
             monkeypatch, "simulate", "--source", ct, "--output", tmp_path / "scan.npz", "--num_views", 60,

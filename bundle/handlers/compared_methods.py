@@ -41,15 +41,21 @@ def measured_scan(item: Mapping[str, Any], output: Mapping[str, Any]) -> tuple[t
 class ComparedMethods:
     """Reconstructs every item of the evaluation by further methods, from the very projections that the network saw.
 
-    A method that refines gets the network's volume to start from. Results are clipped to [0, 1], as the network's are,
-    and found by name in each output's "volumes".
+    Results are clipped to [0, 1], as the network's are, and found by name in each output's "volumes".
 
     Args:
-        methods: by name; None leaves one out, so that overlays can switch it off.
+        methods: by name; they know nothing of the network's volume.
+        refinements: by name; they start from it.
+
+    Raises:
+        ValueError: when a name occurs in both.
     """
 
-    def __init__(self, methods: Mapping[str, Method | None]) -> None:
-        self.methods = {name: method for name, method in methods.items() if method is not None}
+    def __init__(self, methods: Mapping[str, Method], refinements: Mapping[str, Method] | None = None) -> None:
+        self.methods = dict(methods)
+        self.refinements = dict(refinements or {})
+        if set(self.methods) & set(self.refinements):
+            raise ValueError("a method and a refinement have the same name.")
 
     def attach(self, engine: Engine) -> None:
         """Reconstructs after every iteration; attach it before the handlers that use the results."""
@@ -61,6 +67,6 @@ class ComparedMethods:
         for item, output in zip(engine.state.batch, engine.state.output):
             projections, geometry = measured_scan(item, output)
             initial = output[CommonKeys.PRED][None].float()
-            output[VOLUMES] = {
-                name: method(projections, geometry, initial)[0].clamp(0.0, 1.0) for name, method in self.methods.items()
-            }
+            volumes = {name: method(projections, geometry) for name, method in self.methods.items()}
+            volumes |= {name: refine(projections, geometry, initial) for name, refine in self.refinements.items()}
+            output[VOLUMES] = {name: volume[0].clamp(0.0, 1.0) for name, volume in volumes.items()}

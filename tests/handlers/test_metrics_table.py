@@ -7,7 +7,9 @@ EVALUATE = [TRAIN, "configs/evaluate.json", DEMO]
 
 
 def test_rows_carry_their_provenance_and_replace_their_like(tmp_path):
-    changes = small(tmp_path, denoise_blocks=0, checkpoint=None, overwrite=True, view_counts=[3, 5], methods={})
+    changes = small(
+        tmp_path, denoise_blocks=0, checkpoint=None, overwrite=True, view_counts=[3, 5], methods={}, refinements={}
+    )
     run(EVALUATE, "evaluating", **changes)
     first = read_rows(tmp_path / "out" / "metrics.csv")
     assert [(row["case"], row["views"]) for row in first] == [("chest", "3"), ("chest", "5")]
