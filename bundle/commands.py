@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bundle.atomic import check_output
 from bundle.errors import InputError
 from bundle.import_command import export_scan, import_scan
+
+if TYPE_CHECKING:
+    import torch
+
+    from bundle.classical.methods import Method
 
 __all__ = ["COMMANDS", "convert", "reconstruct", "simulate"]
 
@@ -49,45 +54,45 @@ def reconstruct(
         engine: of the methods without a network: own, or rtk for the Reconstruction Toolkit's.
         options: theirs, as "{iterations: 20}".
         refine: sart or cgls, to refine the network's volume towards the projections.
-        photons: incident photons per pixel of the scan, so that refining stops at its noise.
+        photons: incident photons per pixel of the scan: refining stops at their noise, and residuals are compared
+            with it. A scan that is simulated of a CT gets that noise.
         residuals: CSV file to write, which says how well the volume explains each view.
         device: such as "cpu" or "cuda:0"; CUDA where there is one if not given.
         check_hu: refuse CT intensities that cannot be HU.
         overwrite: replace existing outputs.
     """
-    import torch
-
-    from bundle.classical import METHODS
+    from bundle.arguments import parse_device
+    from bundle.classical import METHODS, make_method
 
     if method != "deepsparse" and method not in METHODS:
         raise InputError("method", f"is {method!r}.", f"Use deepsparse or one of {', '.join(METHODS)}.")
     learned = method == "deepsparse"
     unused = {"engine": engine, "options": options} if learned else {"checkpoint": checkpoint, "refine": refine}
-    for name, value in {**unused, **({} if refine else {"photons": photons})}.items():
+    for name, value in unused.items():
         if value is not None:
             raise InputError(name, f"has no effect on {method}.", "Leave it out, or see reconstruct --help.")
+    if photons is not None and refine is None and residuals is None:
+        raise InputError("photons", "has no effect by itself.", "Give it with --refine or --residuals.")
     files = _inference_files(checkpoint if learned else None, config, learned)
     changes: dict[str, Any] = {"source": source, "bundle_root": str(_ROOT), "check_hu": check_hu}
     optional = {"checkpoint": checkpoint, "preset": preset, "num_views": num_views}
     changes.update({key: value for key, value in optional.items() if value is not None})
-    if device is None:
-        device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    noise = None if photons is None else {"_target_": "bundle.physics.noise.DetectorNoise", "photons": photons}
+    if noise is not None and not source.endswith(".npz"):  # a scan that is simulated has the noise that it is said to
+        changes["acquisition"] = {"_target_": "bundle.physics.acquisition.Acquisition", "noise": noise}
     if not learned:
+        chosen = make_method(method, engine or "own", **(options or {}))
         _reconstruct_classically(
-            files, changes, output, method, engine or "own", options or {}, output_shape, device, residuals, overwrite
+            files, changes, output, method, chosen, output_shape, parse_device(device), residuals, photons, overwrite
         )
         return
-    changes.update(output=output, overwrite=overwrite, residuals=residuals, device=torch.device(device))
+    changes.update(output=output, overwrite=overwrite, residuals=residuals, device=parse_device(device))
     if output_shape is not None:
         changes["output_shape"] = output_shape
+    consistency = {"_target_": "bundle.classical.DataConsistency", "noise": noise, "hu_window": "$@scan.hu_window"}
+    changes["residual_noise"] = None if noise is None else consistency
     if refine is not None:
-        noise = None if photons is None else {"_target_": "bundle.physics.noise.DetectorNoise", "photons": photons}
-        changes["refine"] = {
-            "_target_": "bundle.classical.DataConsistency",
-            "method": refine,
-            "noise": noise,
-            "hu_window": "$@scan.hu_window",
-        }
+        changes["refine"] = {**consistency, "method": refine}
     _run_inference(files, changes)
 
 
@@ -120,28 +125,28 @@ def _reconstruct_classically(
     changes: dict[str, Any],
     output: str,
     method: str,
-    engine: str,
-    options: dict[str, Any],
+    chosen: Method,
     output_shape: Sequence[int] | None,
-    device: str,
+    device: torch.device,
     residuals: str | None,
+    photons: float | None,
     overwrite: bool,
 ) -> None:
     from monai.bundle import ConfigParser
 
-    from bundle.classical import make_method
     from bundle.data.ct_volume import NIFTI_SUFFIXES
+    from bundle.physics.noise import DetectorNoise
     from bundle.reconstruction import reconstruct_projections
 
     path = check_output(output, overwrite, NIFTI_SUFFIXES)
     if residuals is not None:
         check_output(residuals, overwrite, (".csv",))
-    chosen = make_method(method, engine, **options)
     parser = ConfigParser()
     parser.read_config(files)
     parser.update(changes)
     data = parser.get_parsed_content("preprocessing").load(changes["source"])
-    reconstruct_projections(data, chosen, path, output_shape, device, residuals)
+    noise = None if photons is None else DetectorNoise(photons)
+    reconstruct_projections(data, chosen, path, output_shape, device, residuals, noise)
     print(f"wrote {path}: {method} from {data.geometry.num_views} views")
 
 
@@ -154,7 +159,7 @@ def simulate(
     seed: int = 0,
     detector_shape: Sequence[int] | None = None,
     volume_shape: Sequence[int] | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     check_hu: bool = True,
     overwrite: bool = False,
 ) -> None:
@@ -169,12 +174,13 @@ def simulate(
         seed: seed of the noise.
         detector_shape: rows and columns, as "[128,128]"; the preset's if not given.
         volume_shape: voxels, as "[128,128,128]"; the preset's if not given.
-        device: device to simulate on.
+        device: device to simulate on; CUDA where there is one if not given.
         check_hu: refuse CT intensities that cannot be HU.
         overwrite: replace an existing output.
     """
     from monai.bundle import ConfigParser
 
+    from bundle.arguments import parse_device
     from bundle.data.projection_file import write_projections
     from bundle.data.reconstruction_input import project_ct
     from bundle.physics.acquisition import Acquisition
@@ -188,7 +194,7 @@ def simulate(
     scan = parser.get_parsed_content("scan")
     to_unit = parser.get_parsed_content("preprocessing").ct_transforms
     acquisition = None if photons is None else Acquisition(noise=DetectorNoise(photons))
-    data = project_ct(to_unit({"image": source})["image"], scan, num_views, acquisition, seed, device)
+    data = project_ct(to_unit({"image": source})["image"], scan, num_views, acquisition, seed, parse_device(device))
     write_projections(data, path)
     print(f"wrote {path}: {num_views} views of {scan.detector_shape[0]} x {scan.detector_shape[1]} pixels")
 

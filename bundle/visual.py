@@ -46,8 +46,9 @@ def comparison_figure(
     path: str | os.PathLike,
     data_range: float = 1.0,
     title: str = "",
+    differences: bool = True,
 ) -> None:
-    """Draws truth, reconstructions and differences in three planes into one PNG.
+    """Draws truth, reconstructions and their differences in three planes into one PNG.
 
     Args:
         truth: [x, y, z] volume in LPS order, 0 to data_range.
@@ -56,10 +57,11 @@ def comparison_figure(
         path: PNG file.
         data_range: range of the volumes, for the grey scale and the figures in the titles.
         title: heading.
+        differences: draw each reconstruction's difference from the truth beside it.
     """
     canvas = require("matplotlib.backends.backend_agg", "matplotlib", "drawing")
     figures = require("matplotlib.figure", "matplotlib", "drawing")
-    columns = 1 + 2 * len(reconstructions)
+    columns = 1 + (2 if differences else 1) * len(reconstructions)
     figure = figures.Figure(figsize=(2.6 * columns, 8.6), facecolor="black", layout="constrained")
     canvas.FigureCanvasAgg(figure)
     axes = figure.subplots(3, columns, squeeze=False)
@@ -67,7 +69,8 @@ def comparison_figure(
     for label, volume in reconstructions.items():
         scores = f"{psnr(volume, truth, data_range):.2f} dB, SSIM {ssim_3d(volume, truth, data_range):.3f}"
         panels.append((volume, f"{label}\n{scores}", "gray", 0.0, data_range))
-        panels.append((volume - truth, "difference", "seismic", -0.5 * data_range, 0.5 * data_range))
+        if differences:
+            panels.append((volume - truth, "difference", "seismic", -0.5 * data_range, 0.5 * data_range))
     for row, name in enumerate(_PLANES):
         for axis, (volume, caption, colours, low, high) in zip(axes[row], panels):
             image, ratio = plane(volume, name, voxel_mm)

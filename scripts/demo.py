@@ -54,9 +54,10 @@ def draw(case: str, view_counts: list[int], methods: list[str]) -> list[Path]:
     by_views = {f"{n} views": unit(f"{n}views") for n in view_counts}
     by_method = {m: unit(f"{few}views" + (f"_{m}" if m != "deepsparse" else "")) for m in methods}
     paths = [OUTPUT / "comparison.png", OUTPUT / "methods.png"]
-    titles = ["DeepSparse demo: trained on this one scan", f"The same {few} views, reconstructed by other methods"]
-    for path, title, volumes in zip(paths, titles, (by_views, by_method)):
-        comparison_figure(unit("truth"), volumes, voxel_mm, path, title=title)
+    truth = unit("truth")
+    comparison_figure(truth, by_views, voxel_mm, paths[0], title="DeepSparse demo: trained on this one scan")
+    title = f"{few} views, reconstructed by every method"
+    comparison_figure(truth, by_method, voxel_mm, paths[1], title=title, differences=False)
     return paths
 
 
@@ -84,7 +85,7 @@ def main() -> None:
     print(f"\n{'views':>5}  {'method':16}{'PSNR dB':>8}{'SSIM 3D':>9}{'SSIM 2D':>9}{'residual':>10}")
     for row in sorted(rows, key=lambda row: (int(row["views"]), methods.index(row["method"]))):
         psnr, ssim_3d, ssim_2d = (float(row[name]) for name in ("psnr_db", "ssim_3d", "ssim_slices"))
-        same = [r for r in residuals if (r["method"], r["views"]) == (row["method"], row["views"])]
+        same = [r for r in residuals if all(r[key] == row[key] for key in ("case", "method", "views"))]
         residual = sum(float(r["relative"]) for r in same) / len(same)
         print(f"{row['views']:>5}  {row['method']:16}{psnr:8.2f}{ssim_3d:9.4f}{ssim_2d:9.4f}{100 * residual:9.2f}%")
     looked_at = " and ".join(str(path.relative_to(ROOT)) for path in pictures)

@@ -12,7 +12,7 @@ from bundle.classical.cgls import cgls_iterates
 from bundle.classical.sart import SubsetSteps
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
-from bundle.physics.attenuation import normalised_to_attenuation, unit_integral_to_normalised
+from bundle.physics.attenuation import MU_WATER_PER_MM, attenuation_per_unit_mm
 from bundle.physics.noise import DetectorNoise
 from bundle.projector import ConeBeamProjector
 
@@ -39,6 +39,7 @@ class DataConsistency:
         relaxation: SART's.
         hu_window: HU at the volume's 0 and 1, the lower one air; with the attenuation of water it turns the noise of
             p = -ln(I / I0) into that of the projections.
+        mu_water_per_mm: attenuation of water at the beam's effective energy.
 
     Raises:
         InputError: when an option is invalid.
@@ -51,6 +52,7 @@ class DataConsistency:
     least_progress: float = 0.02
     relaxation: float = 0.5
     hu_window: Sequence[float] = (-1000.0, 1000.0)
+    mu_water_per_mm: float = MU_WATER_PER_MM
 
     def __post_init__(self) -> None:
         if self.method not in ("sart", "cgls"):
@@ -60,13 +62,13 @@ class DataConsistency:
                 raise InputError(f"refine {name}", f"is {getattr(self, name)}.", "Give a positive number.")
         if not 0 <= self.least_progress < 1:
             raise InputError("refine least_progress", f"is {self.least_progress}.", "Give a fraction below one.")
+        self.noise_variance(torch.zeros(1))  # refuses a noise whose level is not known
 
     def noise_variance(self, projections: torch.Tensor) -> torch.Tensor | None:
         """Expected variance of each projection value, [B, views, V, U] in (value times mm)^2; None without noise."""
         if self.noise is None:
             return None
-        # p is proportional to the projection: the window starts at air.
-        per_mm = float(normalised_to_attenuation(unit_integral_to_normalised(1.0), self.hu_window))
+        per_mm = attenuation_per_unit_mm(self.hu_window, self.mu_water_per_mm)
         return self.noise.variance(projections * per_mm) / per_mm**2
 
     def __call__(
@@ -94,9 +96,11 @@ class DataConsistency:
         wanted = 0.0 if variance is None else self.tolerance * float(variance.sum().sqrt())
         volume = volume.clamp(min=0.0)
         left = float((projections - projector(volume)).norm())
-        for candidate in islice(self._iterates(projections, geometry, volume), self.max_steps):
+        steps = self._iterates(projections, geometry, volume)
+        for _ in range(self.max_steps):
             if left <= wanted:
                 break
+            candidate = next(steps)
             now = float((projections - projector(candidate)).norm())
             if now > (1.0 - self.least_progress) * left:
                 return candidate if now < left else volume

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from bundle.classical.back_projection import weighted_back_projection
 from bundle.classical.orbit import Orbit
 from bundle.classical.ramp import ramp_filter
 from bundle.classical.redundancy import redundancy_weights
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
+from bundle.projector.voxel_driven import weighted_back_projection
 
 __all__ = ["FDK"]
 

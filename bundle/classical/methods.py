@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
+from bundle.arguments import check_arguments
 from bundle.classical.cgls import CGLS
 from bundle.classical.fdk import FDK
 from bundle.classical.rtk_methods import RTKCGLS, RTKFDK, RTKSART, RTKTotalVariation
@@ -61,4 +62,4 @@ def make_method(name: str, engine: str = "own", **options: Any) -> Method:
         raise InputError(
             f"method {name}, engine {engine}", f"has no option {', '.join(unknown)}.", f"It has {', '.join(known)}."
         )
-    return method(**options)
+    return method(**check_arguments(method, options, f"method {name}"))

@@ -52,7 +52,8 @@ class Orbit:
         if len(unique) < 2:
             raise InputError("geometry", "has all views at one angle.", "Give views from several angles.")
         gaps = np.diff(unique, append=unique[0] + 2 * np.pi)  # from each angle to the next
-        typical, widest = float(np.median(gaps)), int(gaps.argmax())
+        widest = int(gaps.argmax())
+        typical = float(np.median(np.delete(gaps, widest)))
         full = gaps[widest] <= max(_FULL_TURN_GAP_RAD, 1.5 * typical)
         if full:
             begin, arc = 0.0, 2 * np.pi

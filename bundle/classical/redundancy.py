@@ -14,11 +14,12 @@ from bundle.errors import InputError
 __all__ = ["redundancy_weights"]
 
 _CENTRED = 0.98  # a detector whose narrower side is at least this part of the wider one counts as centred
+_LEAST_TAPER_RAD = np.deg2rad(20.0)
 _HALF_FAN = 0.5  # below this part, a short scan leaves lines unmeasured throughout the volume
 
 
 def redundancy_weights(orbit: Orbit) -> np.ndarray:
-    """[views, U] weights: one half for full turns, displaced-detector or Parker weights where they are due.
+    """[views, U] weights: one half for full turns, displaced-detector or short-scan weights where they are due.
 
     Raises:
         InputError: for a half-fan detector on a short scan.
@@ -34,7 +35,7 @@ def redundancy_weights(orbit: Orbit) -> np.ndarray:
             f"has a half-fan detector on an arc of {np.rad2deg(orbit.arc_rad):.0f} degrees.",
             "Filtered back-projection needs a full turn for it; use an iterative method.",
         )
-    return _parker(orbit)
+    return _short_scan(orbit)
 
 
 def _sides(fan_rad: np.ndarray) -> tuple[float, float]:
@@ -58,20 +59,21 @@ def _displaced(fan_rad: np.ndarray, overlap_rad: float) -> np.ndarray:
     return 0.5 * (1.0 + np.sin(np.pi / 2 * position))
 
 
-def _parker(orbit: Orbit) -> np.ndarray:
-    """Smooth weights for arcs of half a turn and more; ones for shorter arcs, where no line is measured twice.
+def _short_scan(orbit: Orbit) -> np.ndarray:
+    """Each measurement of a line by its taper's share: smooth at the ends of the arc, and one where there is no other.
 
-    D. L. Parker, "Optimal short scan convolution reconstruction for fanbeam CT", Medical Physics 9(2), 1982, with the
-    overscan angle in place of the largest fan angle.
+    F. Noo et al., "Image reconstruction from fan-beam projections on less than a short scan", Physics in Medicine and
+    Biology 47(14), 2002, section 2.4. For arcs of half a turn and the fan it does what Parker's weights do (D. L.
+    Parker, Medical Physics 9(2), 1982); shorter ones leave some lines unmeasured, and the rest sound.
     """
-    over = (orbit.arc_rad - np.pi) / 2
-    if over < 0:
-        return np.ones(orbit.fan_rad.shape)
     angle, fan = orbit.angle_rad[:, None], orbit.fan_rad
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rising = np.sin(np.pi / 4 * angle / (over - fan)) ** 2
-        falling = np.sin(np.pi / 4 * (np.pi + 2 * over - angle) / (over + fan)) ** 2
-    weights = np.ones(orbit.fan_rad.shape)
-    weights = np.where(angle > np.pi - 2 * fan, falling, weights)
-    weights = np.where(angle < 2 * (over - fan), rising, weights)
-    return np.nan_to_num(weights)
+    other = np.mod(angle + np.pi + 2 * fan, 2 * np.pi)
+    width = min(max(orbit.arc_rad - np.pi, _LEAST_TAPER_RAD), orbit.arc_rad / 2)
+    own, others = (_taper(a, orbit.arc_rad, width) for a in (np.broadcast_to(angle, fan.shape), other))
+    return own / (own + others)
+
+
+def _taper(angle: np.ndarray, arc_rad: float, width_rad: float) -> np.ndarray:
+    """One within the arc, falling to zero over a width at both of its ends; zero outside."""
+    inside = np.minimum(angle, arc_rad - angle).clip(0.0, width_rad)
+    return np.sin(np.pi / 2 * inside / width_rad) ** 2

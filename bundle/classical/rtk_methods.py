@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from bundle.classical.cgls import CGLS
+from bundle.classical.fdk import FDK
 from bundle.classical.orbit import Orbit
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
@@ -56,16 +58,8 @@ def _reconstruct(
 
 
 @dataclass(frozen=True)
-class RTKFDK:
-    """RTK's FDK with its displaced-detector and Parker weights.
-
-    Args:
-        hann_cut: fraction of the Nyquist frequency where a Hann window reaches zero; the plain ramp if None.
-        extend: part of the detector's width by which truncated rows are continued before filtering.
-    """
-
-    hann_cut: float | None = None
-    extend: float = 0.0
+class RTKFDK(FDK):
+    """RTK's FDK with its displaced-detector and Parker weights; the options are those of FDK."""
 
     def __call__(
         self, projections: torch.Tensor, geometry: ConeBeamGeometry, initial: torch.Tensor | None = None
@@ -121,6 +115,10 @@ class RTKSART:
     relaxation: float = 0.3
     positive: bool = True
 
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.views_per_subset < 1 or not 0 < self.relaxation < 2:
+            raise InputError("sart", f"is {self}.", "Give counts of at least one, and a relaxation between 0 and 2.")
+
     def __call__(
         self, projections: torch.Tensor, geometry: ConeBeamGeometry, initial: torch.Tensor | None = None
     ) -> torch.Tensor:
@@ -143,16 +141,8 @@ class RTKSART:
 
 
 @dataclass(frozen=True)
-class RTKCGLS:
-    """RTK's conjugate gradients, with its matched pair of Joseph operators.
-
-    Args:
-        iterations: number of steps.
-        positive: set what is below zero to zero, once, at the end.
-    """
-
-    iterations: int = 20
-    positive: bool = True
+class RTKCGLS(CGLS):
+    """RTK's conjugate gradients, with its matched pair of Joseph operators; the options are those of CGLS."""
 
     def __call__(
         self, projections: torch.Tensor, geometry: ConeBeamGeometry, initial: torch.Tensor | None = None
@@ -196,6 +186,10 @@ class RTKTotalVariation:
     penalty: float = 1000.0
     iterations: int = 10
     cg_iterations: int = 5
+
+    def __post_init__(self) -> None:
+        if min(self.weight, self.penalty) <= 0 or min(self.iterations, self.cg_iterations) < 1:
+            raise InputError("tv", f"is {self}.", "Give positive weights and at least one iteration.")
 
     def __call__(
         self, projections: torch.Tensor, geometry: ConeBeamGeometry, initial: torch.Tensor | None = None

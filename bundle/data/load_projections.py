@@ -59,12 +59,13 @@ def network_input(data: ProjectionSet, scan: ScanPreset) -> dict[str, torch.Tens
         geometry, values = geometry.flip_rows(), values[:, ::-1].copy()
     projections = torch.as_tensor(values, dtype=torch.float32)
     wanted = tuple(scan.detector_shape)
-    if geometry.detector_shape != wanted:
-        shrinks = all(n >= w for n, w in zip(geometry.detector_shape, wanted))
-        options = {"mode": "area"} if shrinks else {"mode": "bilinear", "align_corners": False}
-        projections = F.interpolate(projections[:, None], size=wanted, **options)[:, 0]
-        pixel_mm = tuple(n * d / w for n, d, w in zip(geometry.detector_shape, geometry.pixel_mm, wanted))
-        geometry = replace(geometry, detector_shape=wanted, pixel_mm=pixel_mm)
+    for axis, (stored, n) in enumerate(zip(geometry.detector_shape, wanted)):
+        if stored != n:
+            size = (n, projections.shape[2]) if axis == 0 else (projections.shape[1], n)
+            options = {"mode": "area"} if stored > n else {"mode": "bilinear", "align_corners": False}
+            projections = F.interpolate(projections[:, None], size=size, **options)[:, 0]
+    pixel_mm = tuple(n * d / w for n, d, w in zip(geometry.detector_shape, geometry.pixel_mm, wanted))
+    geometry = replace(geometry, detector_shape=wanted, pixel_mm=pixel_mm)
     return {
         "projections": projections,
         "matrices": torch.as_tensor(geometry.unit_matrices(), dtype=torch.float32),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Transform
 
+from bundle.classical.orbit import Orbit
 from bundle.data.ct_volume import LPS_TO_RAS
 from bundle.data.load_projections import network_input, unit_to_patient
 from bundle.data.projection_file import ProjectionSet, read_projections
@@ -66,7 +67,8 @@ class LoadReconstructionInputd(Transform):
     """Reads projections, or a CT to simulate them from.
 
     Turns the item's "source" (a .npz projection file, or a CT volume in any readable format) into "image"
-    [views, V, U], "matrices" [views, 3, 4], "geometry" [views, 26] and "unit_to_patient" [4, 4].
+    [views, V, U], "matrices" [views, 3, 4], "geometry" [views, 26], "unit_to_patient" [4, 4], and what the
+    noise depends on: "pixels_averaged", the measured pixels in each of the image's, and "mu_water_per_mm".
 
     Args:
         scan: the network's scan.
@@ -94,7 +96,7 @@ class LoadReconstructionInputd(Transform):
             loaded = read_projections(source)
             if self.num_views is None:
                 return loaded
-            return _select(loaded, uniform_views(self.num_views, loaded.geometry.num_views))
+            return _select(loaded, self.num_views)
         volume = self.ct_transforms({"image": source})["image"]
         views = _DEFAULT_VIEWS if self.num_views is None else self.num_views
         return project_ct(volume, self.scan, views, self.acquisition)
@@ -109,9 +111,16 @@ class LoadReconstructionInputd(Transform):
         d["image"] = inputs["projections"]
         d["matrices"] = inputs["matrices"]
         d["geometry"] = inputs["geometry"]
+        stored = np.prod(loaded.geometry.detector_shape) / np.prod(self.scan.detector_shape)
+        d["pixels_averaged"] = float(max(1.0, stored))
+        d["mu_water_per_mm"] = float(loaded.mu_water_per_mm)
         d["unit_to_patient"] = torch.as_tensor(unit_to_patient(loaded))
         return d
 
 
-def _select(data: ProjectionSet, views: Sequence[int] | np.ndarray) -> ProjectionSet:
+def _select(data: ProjectionSet, count: int) -> ProjectionSet:
+    """A number of views, equally spaced among all of them in the order of their angles."""
+    views = uniform_views(count, data.geometry.num_views)
+    if data.geometry.num_views > 1:
+        views = np.argsort(Orbit.of(data.geometry).angle_rad, kind="stable")[views]
     return replace(data, projections=data.projections[views], geometry=data.geometry.select(views))

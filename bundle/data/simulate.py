@@ -27,7 +27,8 @@ class SimulateProjectionsd(Transform):
         scan: the scan.
         key: entry with the volume [1, X, Y, Z] in [0, 1].
         acquisition: noise and other physics; none if None.
-        seed: seed of its randomness; with the item's "case" it decides the noise, in every epoch and worker.
+        seed: seed of its randomness; with the item's "case" it decides the noise, in every epoch and worker, on
+            the same kind of device.
         device: device to simulate on.
     """
 

@@ -59,8 +59,11 @@ class _PrepareProjections(PrepareBatch):
         scans = []
         for volume, rows, case in zip(volumes, batch["geometry"], cases):  # every item has views of its own
             generator = None if self.seed is None else case_generator(self.seed, case, device)
-            window = self.scan.hu_window
-            scans.append(simulate_projections(volume[None], unpack_geometry(rows), window, self.acquisition, generator))
+            # Views that fill up a batch repeat others, noise included, so that they change nothing.
+            views, repeats = torch.unique(_plain(rows), dim=0, return_inverse=True)
+            geometry = unpack_geometry(views)
+            made = simulate_projections(volume[None], geometry, self.scan.hu_window, self.acquisition, generator)
+            scans.append(made[:, repeats.to(device)])
         return torch.cat(scans)
 
 

@@ -14,10 +14,13 @@ from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import unpack_geometry
 from bundle.physics.attenuation import normalised_to_unit_integral
 
-__all__ = ["VOLUMES", "ComparedMethods", "measured_scan"]
+__all__ = ["UNTRAINED", "VOLUMES", "ComparedMethods", "measured_scan"]
 
 VOLUMES = "volumes"
 """Entry of an engine's output: [1, X, Y, Z] volumes by name of the method."""
+
+UNTRAINED = "untrained"
+"""Entry of an engine's output: names of the methods that no network had a part in."""
 
 
 def measured_scan(item: Mapping[str, Any], output: Mapping[str, Any]) -> tuple[torch.Tensor, ConeBeamGeometry]:
@@ -44,16 +47,18 @@ class ComparedMethods:
     Results are clipped to [0, 1], as the network's are, and found by name in each output's "volumes".
 
     Args:
-        methods: by name; they know nothing of the network's volume.
-        refinements: by name; they start from it.
+        methods: by name; they know nothing of the network's volume. None leaves one out, for overlays.
+        refinements: by name; they start from it. None leaves one out.
 
     Raises:
         ValueError: when a name occurs in both.
     """
 
-    def __init__(self, methods: Mapping[str, Method], refinements: Mapping[str, Method] | None = None) -> None:
-        self.methods = dict(methods)
-        self.refinements = dict(refinements or {})
+    def __init__(
+        self, methods: Mapping[str, Method | None], refinements: Mapping[str, Method | None] | None = None
+    ) -> None:
+        self.methods = {name: method for name, method in methods.items() if method is not None}
+        self.refinements = {name: method for name, method in (refinements or {}).items() if method is not None}
         if set(self.methods) & set(self.refinements):
             raise ValueError("a method and a refinement have the same name.")
 
@@ -70,3 +75,4 @@ class ComparedMethods:
             volumes = {name: method(projections, geometry) for name, method in self.methods.items()}
             volumes |= {name: refine(projections, geometry, initial) for name, refine in self.refinements.items()}
             output[VOLUMES] = {name: volume[0].clamp(0.0, 1.0) for name, volume in volumes.items()}
+            output[UNTRAINED] = list(self.methods)

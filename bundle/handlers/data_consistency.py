@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +25,7 @@ class RefineReconstruction:
     """Replaces the network's volume by its refinement.
 
     Args:
-        refine: how; nothing is refined if None.
+        refine: how; nothing is refined if None. Its noise is that of one measured pixel.
     """
 
     def __init__(self, refine: DataConsistency | None = None) -> None:
@@ -38,7 +41,8 @@ class RefineReconstruction:
         """Refines the iteration's volumes."""
         for item, output in zip(engine.state.batch, engine.state.output):
             projections, geometry = measured_scan(item, output)
-            output[CommonKeys.PRED] = self.refine(projections, geometry, output[CommonKeys.PRED][None].float())[0]
+            refine = _for_item(self.refine, item)
+            output[CommonKeys.PRED] = refine(projections, geometry, output[CommonKeys.PRED][None].float())[0]
 
 
 class ResidualTable:
@@ -49,7 +53,7 @@ class ResidualTable:
     Args:
         path: CSV file; none is written if None.
         method: name of the network's volumes.
-        noise: for the expected residual, a DataConsistency that knows the detector's noise; none if None.
+        noise: knows the noise of one measured pixel, for the expected residual; none if None.
         overwrite: replace an existing file.
     """
 
@@ -64,7 +68,7 @@ class ResidualTable:
         self.method = method
         self.noise = noise
         self.overwrite = overwrite
-        self.rows: list[dict] = []
+        self.rows: list[dict[str, Any]] = []
 
     def attach(self, engine: Engine) -> None:
         """Checks the file before any work; writes after every iteration."""
@@ -81,17 +85,25 @@ class ResidualTable:
         """Adds the iteration's volumes."""
         for item, output in zip(engine.state.batch, engine.state.output):
             projections, geometry = measured_scan(item, output)
-            variance = None if self.noise is None else self.noise.noise_variance(projections)
+            variance = None if self.noise is None else _for_item(self.noise, item).noise_variance(projections)
             for name, volume in {self.method: output[CommonKeys.PRED], **output.get(VOLUMES, {})}.items():
                 views = view_residuals(volume, projections[0], geometry, None if variance is None else variance[0])
-                self.rows += [
-                    {"case": item.get("case", ""), "method": name, "views": len(views), **view.row()} for view in views
-                ]
-                mean = float(np.mean([view.relative for view in views]))
+                label = {"case": item.get("case", ""), "method": name, "views": len(views)}
+                self.rows += [{**label, **view.row()} for view in views]
+                mean = 100 * float(np.mean([view.relative for view in views]))
                 worst = max(views, key=lambda view: view.relative)
                 engine.logger.info(
                     "%s: residual %.2f %% of the projections, largest in view %d (%.1f degrees): %.2f %%",
-                    name, 100 * mean, worst.view, worst.angle_deg, 100 * worst.relative,
-                )  # fmt: skip
+                    *(name, mean, worst.view, worst.angle_deg, 100 * worst.relative),
+                )
         if self.path is not None:
             write_rows(self.rows, self.path)
+
+
+def _for_item(consistency: DataConsistency, item: Mapping[str, Any]) -> DataConsistency:
+    """With the noise and the attenuation of water of an item's projections."""
+    mu_water = float(item.get("mu_water_per_mm", consistency.mu_water_per_mm))
+    noise = consistency.noise
+    if noise is not None:
+        noise = noise.averaged(float(item.get("pixels_averaged", 1.0)))
+    return replace(consistency, noise=noise, mu_water_per_mm=mu_water)

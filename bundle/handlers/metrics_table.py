@@ -14,15 +14,14 @@ from monai.utils import CommonKeys
 
 import bundle
 from bundle.checkpoint import weights_hash
-from bundle.classical import METHODS
-from bundle.handlers.compared_methods import VOLUMES
+from bundle.handlers.compared_methods import UNTRAINED, VOLUMES
 from bundle.metrics import quality
 from bundle.presets import ScanPreset
 from bundle.tables import read_rows, write_rows
 
 __all__ = ["MetricsTable"]
 
-_IDENTITY = ("case", "method", "views", "geometry", "weights")
+_IDENTITY = ("case", "method", "views", "geometry", "weights", "acquisition")
 
 
 class MetricsTable:
@@ -30,7 +29,8 @@ class MetricsTable:
 
     Volumes of compared methods (see ComparedMethods) have rows of their own.
 
-    Rows of earlier runs stay in the file unless they describe the same case, method, views, geometry and weights.
+    Rows of earlier runs stay in the file unless they describe the same case, method, views, geometry, weights
+    and acquisition.
 
     Args:
         path: CSV file.
@@ -38,6 +38,7 @@ class MetricsTable:
         network: the network, for the hash of its weights.
         method: name of the network's method.
         data_range: range of the normalised volume.
+        acquisition: physics of the simulated projections; its description is a column.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class MetricsTable:
         network: torch.nn.Module,
         method: str = "deepsparse",
         data_range: float = 1.0,
+        acquisition: object = None,
     ) -> None:
         self.path = Path(path)
         self.scan = scan
@@ -55,6 +57,7 @@ class MetricsTable:
         self.data_range = data_range
         self.rows: list[dict[str, Any]] = []
         self._weights = ""
+        self._acquisition = "exact" if acquisition is None else str(acquisition)
 
     def attach(self, engine: Engine) -> None:
         """Collects and writes after every iteration, and leaves the means in the engine's metrics at the end."""
@@ -85,7 +88,8 @@ class MetricsTable:
                         "shape": "x".join(str(n) for n in prediction.shape),
                         "preset": self.scan.name,
                         "geometry": hashlib.sha256(geometry.tobytes()).hexdigest()[:16],
-                        "weights": "" if method in METHODS else self._weights,
+                        "weights": "" if method in output.get(UNTRAINED, []) else self._weights,
+                        "acquisition": self._acquisition,
                         "version": bundle.__version__,
                     }
                 )

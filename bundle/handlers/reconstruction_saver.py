@@ -57,7 +57,9 @@ class ReconstructionSaver:
         items = getattr(engine.state.dataloader.dataset, "data", []) if self.output is None else []
         for item in items:
             if "case" in item and "num_sparse" in item:
-                check_output(self._path(item["case"], item["num_sparse"]), self.overwrite)
+                path = self._path(item["case"], item["num_sparse"])
+                for there in (path, *path.parent.glob(path.name.replace(".nii.gz", "_*.nii.gz"))):
+                    check_output(there, self.overwrite)
 
     def _path(self, case: str, views: int, method: str = "") -> Path:
         return self.output_dir / case / f"{case}_{views}views{method}.nii.gz"

@@ -21,6 +21,7 @@ from bundle.errors import InputError
 __all__ = [
     "MU_WATER_PER_MM",
     "NORMALISATION_M",
+    "attenuation_per_unit_mm",
     "attenuation_to_normalised",
     "check_log_transformed",
     "hu_to_unit",
@@ -85,6 +86,11 @@ def normalised_to_attenuation(
     low, high = hu_window
     base = _base_attenuation(low, path_mm)
     return mu_water_per_mm * (base + (high - low) / 1000.0 * normalised_to_unit_integral(normalised))
+
+
+def attenuation_per_unit_mm(hu_window: Sequence[float], mu_water_per_mm: float = MU_WATER_PER_MM) -> float:
+    """Attenuation p for each mm of unit integral, for windows that start at air."""
+    return float(normalised_to_attenuation(unit_integral_to_normalised(1.0), hu_window, mu_water_per_mm))
 
 
 def attenuation_to_normalised(

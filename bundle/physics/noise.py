@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from monai.utils import ensure_tuple
@@ -37,7 +38,7 @@ class DetectorNoise:
 
     def __post_init__(self) -> None:
         low, *high = ensure_tuple(self.photons)
-        if len(high) > 1 or not 0 < low <= (high or [low])[0] or self.electronic_sigma < 0:
+        if len(high) > 1 or not 0 < low <= (high or [low])[0] < math.inf or not 0 <= self.electronic_sigma < math.inf:
             raise InputError(
                 "noise",
                 f"has {self.photons} photons and an electronic sigma of {self.electronic_sigma}.",
@@ -59,6 +60,15 @@ class DetectorNoise:
         electronic = torch.randn(counts.shape, generator=generator, device=counts.device, dtype=counts.dtype)
         counts = (counts + self.electronic_sigma * electronic).clamp(min=1.0)
         return -torch.log(counts / photons).to(attenuation.dtype)
+
+    def averaged(self, pixels: float) -> DetectorNoise:
+        """The noise of p that is averaged over a number of pixels: that of so many times the photons."""
+        photons = tuple(pixels * value for value in ensure_tuple(self.photons))
+        return replace(
+            self,
+            photons=photons if len(photons) > 1 else photons[0],
+            electronic_sigma=math.sqrt(pixels) * self.electronic_sigma,
+        )
 
     def variance(self, attenuation: torch.Tensor) -> torch.Tensor:
         """Approximate variance of the noise on p, to first order: (I + sigma^2) / I^2 with I = I0 exp(-p).

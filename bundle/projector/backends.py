@@ -3,7 +3,7 @@
 A backend is a module with three functions: ``unavailable(device)`` says why it cannot run on a device, or None;
 ``project(volume, rays, max_memory_bytes)`` and ``back_project(projections, rays, max_memory_bytes)`` are Joseph's
 method and its exact adjoint on plain tensors, [B, X, Y, Z] and [B, views, V, U]. All give the same numbers within
-rounding.
+rounding; for rays at exactly 45 degrees, which two axes have an equal claim to, within the method's own error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Joseph's method in loops for Numba to compile; imported only where Numba is installed.
+"""Joseph's method and voxel-driven back-projection in loops for Numba, imported only where that is installed.
+
+All kernels are in this one file: Numba does not notice changes of functions that are imported from others.
 
 A kernel works on a range of detector columns or of slices, which is all that it writes to, and releases the
 interpreter's lock: the caller runs several at once. Positions are voxel indices; see ScanRays.
@@ -11,10 +13,20 @@ import math
 import numba
 import numpy as np
 
-__all__ = ["PAD", "back_project", "inside", "project", "weigh"]
+__all__ = ["back_project", "back_project_voxels", "project", "weigh"]
 
-_compile = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
-PAD = 2  # zeros on both sides of a line of voxels, so that rounding at its ends cannot leave it
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+
+
+def _compile(function):
+    """Compiles at the first call, and keeps the result on disk where there is a place for it."""
+    try:
+        return numba.njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # neither this folder nor the user's is writable
+        return numba.njit(**_OPTIONS)(function)
+
+
+_PAD = 2  # zeros on both sides of a line of voxels, so that rounding at its ends cannot leave it
 
 
 @_compile
@@ -48,7 +60,7 @@ def _level_axis(view, u, source, first_pixel, step_u):
 
 
 @_compile
-def inside(start, step, size, begin, end):
+def _inside(start, step, size, begin, end):
     """Part of the indices v, begin to end, for which start + v * step is between -1 and size."""
     if step == 0.0:
         return (begin, end) if -1.0 < start < size else (begin, begin)
@@ -75,18 +87,18 @@ def _project_column(volume, view, u, axis, begin, end, source, first_pixel, step
         if position <= -1.0 or position >= size_other:
             continue
         start, step = source[view, 2] + t * z_first, t * step_v[view, 2]
-        low, high = inside(start, step, size_z, begin, end)
+        low, high = _inside(start, step, size_z, begin, end)
         if low >= high:
             continue
         j = int(math.floor(position))
         near, far = max(j, 0), min(j + 1, size_other - 1)
         pair[0] = (1.0 - (position - j)) if j >= 0 else 0.0
         pair[1] = (position - j) if j + 1 < size_other else 0.0
-        pair[2], pair[3] = start + PAD, step
+        pair[2], pair[3] = start + _PAD, step
         first = volume[i, near] if axis == 0 else volume[near, i]
         second = volume[i, far] if axis == 0 else volume[far, i]
         for z in range(size_z):
-            line[z + PAD] = pair[0] * first[z] + pair[1] * second[z]
+            line[z + _PAD] = pair[0] * first[z] + pair[1] * second[z]
         for v in range(low, high):
             z = pair[2] + np.float32(v) * pair[3]
             k = np.int32(z)
@@ -134,7 +146,7 @@ def _length_per_slice(view, v, u, source, first_pixel, step_v, step_u, voxel_mm)
 def project(volume, source, first_pixel, step_v, step_u, level, voxel_mm, out, first, last):
     """Projects [X, Y, Z] to the detector columns first to last, counted over all views, of out [views, V, U]."""
     rows, columns = out.shape[1:]
-    line = np.zeros(volume.shape[2] + 2 * PAD, dtype=np.float32)
+    line = np.zeros(volume.shape[2] + 2 * _PAD, dtype=np.float32)
     total = np.empty(rows, dtype=np.float32)
     for index in range(first, last):
         view, u = index // columns, index % columns
@@ -173,13 +185,13 @@ def _spread_column(values, view, u, axis, i, begin, end, source, first_pixel, st
     if position <= -1.0 or position >= size_other:
         return
     start, step = source[view, 2] + t * (first_pixel[view, 2] - source[view, 2]), t * step_v[view, 2]
-    low, high = inside(start, step, size_z, begin, end)
+    low, high = _inside(start, step, size_z, begin, end)
     if low >= high:
         return
     pair = np.empty(4, dtype=np.float32)
     j = int(math.floor(position))
     pair[0], pair[1] = 1.0 - (position - j), position - j
-    pair[2], pair[3] = start + PAD, step
+    pair[2], pair[3] = start + _PAD, step
     line[:] = 0.0
     for v in range(low, high):
         z = pair[2] + np.float32(v) * pair[3]
@@ -191,7 +203,7 @@ def _spread_column(values, view, u, axis, i, begin, end, source, first_pixel, st
         if 0 <= j + n < size_other:
             column = out[i, j + n] if axis == 0 else out[j + n, i]
             for z in range(size_z):
-                column[z] += pair[n] * line[z + PAD]
+                column[z] += pair[n] * line[z + _PAD]
 
 
 @_compile
@@ -230,7 +242,7 @@ def _spread_ray(value, view, v, u, axis, i, source, first_pixel, step_v, step_u,
 def back_project(weighted, source, first_pixel, step_v, step_u, level, out, axis, first, last):
     """Adds weighted [views, U, V] to the slices first to last along an axis of out [X, Y, Z]."""
     views, columns, rows = weighted.shape
-    line = np.zeros(out.shape[2] + 2 * PAD, dtype=np.float32)
+    line = np.zeros(out.shape[2] + 2 * _PAD, dtype=np.float32)
     for i in range(first, last):
         for view in range(views):
             for u in range(columns):
@@ -247,3 +259,64 @@ def back_project(weighted, source, first_pixel, step_v, step_u, level, out, axis
                     _spread_ray(weighted[view, u, v], view, v, u, axis, i, source, first_pixel, step_v, step_u, out)
                 for v in range(end, rows):
                     _spread_ray(weighted[view, u, v], view, v, u, axis, i, source, first_pixel, step_v, step_u, out)
+
+
+@_compile
+def _voxel_column_level(values, matrix, x, y, line, column):
+    """Adds one view to a column of voxels along z when u and the depth are the same for all of them.
+
+    The two nearest detector columns are blended into line first, which has zeros at both ends.
+    """
+    columns, rows = values.shape
+    depth = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 3]
+    u = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 3]) / depth
+    start = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 3]) / depth
+    step = matrix[0, 2] / depth
+    begin, end = _inside(start, step, rows, 0, len(column))
+    if u <= -1.0 or u >= columns or begin >= end:
+        return
+    j = int(math.floor(u))
+    near, far = values[max(j, 0)], values[min(j + 1, columns - 1)]
+    scalars = np.empty(4, dtype=np.float32)
+    scalars[0] = (1.0 - (u - j)) / depth**2 if j >= 0 else 0.0
+    scalars[1] = (u - j) / depth**2 if j + 1 < columns else 0.0
+    scalars[2], scalars[3] = start + _PAD, step
+    ends = (start + begin * step, start + (end - 1) * step)
+    for v in range(max(int(min(ends)), 0), min(int(max(ends)) + 2, rows)):
+        line[v + _PAD] = scalars[0] * near[v] + scalars[1] * far[v]
+    for z in range(begin, end):
+        v = scalars[2] + np.float32(z) * scalars[3]
+        k = np.int32(v)
+        column[z] += line[k] + (v - np.float32(k)) * (line[k + 1] - line[k])
+
+
+@_compile
+def _voxel_column(values, matrix, x, y, column):
+    """Adds one view to a column of voxels along z, each voxel projected by itself."""
+    columns, rows = values.shape
+    for z in range(len(column)):
+        depth = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3]
+        v = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3]) / depth
+        u = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3]) / depth
+        if v <= -1.0 or u <= -1.0 or v >= rows or u >= columns:
+            continue
+        k, j = int(math.floor(v)), int(math.floor(u))
+        for n in range(max(k, 0), min(k + 2, rows)):
+            for m in range(max(j, 0), min(j + 2, columns)):
+                column[z] += (1.0 - abs(v - n)) * (1.0 - abs(u - m)) * values[m, n] / depth**2
+
+
+@_compile
+def back_project_voxels(values, matrices, out, first, last):
+    """Adds values [views, U, V], weighted by the depth, to the slices first to last along x of out [X, Y, Z]."""
+    line = np.zeros(values.shape[2] + 2 * _PAD, dtype=np.float32)
+    for x in range(first, last):
+        for view in range(len(values)):  # outside y, so that one view's rows stay in the cache
+            matrix = matrices[view]
+            tiny = 1e-12 * abs(matrix[0, 2])
+            level = abs(matrix[1, 2]) <= tiny and abs(matrix[2, 2]) <= tiny
+            for y in range(out.shape[1]):
+                if level:
+                    _voxel_column_level(values[view], matrix, x, y, line, out[x, y])
+                else:
+                    _voxel_column(values[view], matrix, x, y, out[x, y])

@@ -23,7 +23,8 @@ class ConeBeamProjector(nn.Module):
     Args:
         geometry: the scan.
         backend: what computes it: "auto", or one of :data:`bundle.projector.BACKENDS`.
-        max_memory_mb: bound on temporary memory, for backends that need it in proportion to the rays.
+        max_memory_mb: bound on the memory for samples of the reference backend; its adjoint needs up to four volumes
+            besides.
 
     Example::
 
@@ -111,4 +112,6 @@ class _BackProject(torch.autograd.Function):
 
 
 def _at_least_single(tensor: torch.Tensor) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        raise ValueError(f"the projector takes floating point values, not {tensor.dtype}: convert them with .float().")
     return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()

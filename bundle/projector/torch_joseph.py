@@ -40,7 +40,7 @@ def project(volume: torch.Tensor, rays: ScanRays, max_memory_bytes: float) -> to
             along = slices[group.axis]
             for part in group.split(_rays_per_chunk(len(along), batch, max_memory_bytes)):
                 out[:, view, part.pixels] = _gather(along, part)
-    return out.reshape(batch, -1, rows, columns)
+    return out.reshape(batch, rays.geometry.num_views, rows, columns)
 
 
 def back_project(projections: torch.Tensor, rays: ScanRays, max_memory_bytes: float) -> torch.Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from monai.utils import ensure_tuple
 
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
@@ -37,8 +39,8 @@ class ScanJitter:
     detector_shift_mm: Sequence[float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
-        values = [self.angle_deg, self.sod_mm, self.sdd_mm, *self.detector_shift_mm]
-        if len(values) != 5 or min(values) < 0:
+        values = [self.angle_deg, self.sod_mm, self.sdd_mm, *ensure_tuple(self.detector_shift_mm)]
+        if len(values) != 5 or not all(0 <= value < math.inf for value in values):
             raise InputError("jitter", f"is {self}.", "Give largest offsets, none below zero, and two of the shift.")
 
     def draw(self, scan: ScanPreset, angles_rad: np.ndarray, rng: np.random.RandomState) -> ConeBeamGeometry:

@@ -116,7 +116,7 @@ def test_wrong_options_are_refused(options):
 
 def test_unknown_noise_level_is_refused():
     with pytest.raises(InputError, match="the range"):
-        DataConsistency(noise=DetectorNoise([1e4, 1e5])).noise_variance(torch.ones(1, 1, 2, 2))
+        DataConsistency(noise=DetectorNoise([1e4, 1e5]))
 
 
 def test_needs_a_volume():

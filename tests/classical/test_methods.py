@@ -45,7 +45,7 @@ def test_iterative_methods_agree_with_rtk(name, tolerance):
     needs_rtk()
     geometry = orbit(SPARSE)
     volume, projections = exact(geometry)
-    options = {"iterations": 60} if name == "tv" else {}
+    options = {"tv": {"iterations": 60}, "sart": {"iterations": 10}}.get(name, {})
     ours = make_method(name, "own", **options)(projections, geometry)
     theirs = make_method(name, "rtk")(projections, geometry)
     for found in (ours, theirs):
@@ -91,6 +91,23 @@ def test_rtk_refuses_short_arcs_for_fdk():
 def test_wrong_names_are_refused(name, engine, options, message):
     with pytest.raises(InputError, match=message):
         make_method(name, engine, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sart", {"iterations": 0}),
+        ("sart", {"views_per_subset": 0}),
+        ("cgls", {"iterations": 0}),
+        ("fdk", {"hann_cut": -3.0}),
+        ("tv", {"penalty": 0.0}),
+        ("sart", {"iterations": 2.5}),
+        ("sart", {"iterations": "many"}),
+    ],
+)
+def test_wrong_options_of_rtk_are_refused(name, options):
+    with pytest.raises(InputError):
+        make_method(name, "rtk", **options)
 
 
 def test_every_method_has_both_engines():

@@ -44,6 +44,7 @@ def test_arc_and_shares():
     assert sparse.arc_rad == pytest.approx(np.pi)
     sparse_turn = Orbit.of(orbit(np.arange(6) * np.pi / 3))
     assert sparse_turn.is_full_turn
+    assert Orbit.of(orbit([0.0, 0.5])).arc_rad == pytest.approx(1.0)
 
 
 def test_repeated_views_share_their_part():

@@ -57,3 +57,13 @@ def test_evaluation_noise_is_reproducible(scan, phantom):
     assert target.shape == (2, 1, 20, 18, 16)
     clean = PrepareVolume(scan)(batch_of(scan, phantom), "cpu")[0]
     assert 0 < float((first - clean).abs().mean()) < 0.05
+
+
+def test_views_that_fill_up_a_batch_repeat_others_with_their_noise(scan, phantom):
+    batch = batch_of(scan, phantom)
+    order = [0, 1, 2, 0, 1]
+    for key in ("geometry", "angles_rad", "matrices"):
+        batch[key] = batch[key][:, order]
+    projections = PreparePoints(scan, Acquisition(noise=DetectorNoise(1e3)))(batch, "cpu")[0]
+    assert torch.equal(projections[:, 3:], projections[:, :2])
+    assert not torch.equal(projections[:, 0], projections[:, 1])

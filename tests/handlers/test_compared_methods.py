@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from bundle.classical import FDK, DataConsistency
 from bundle.handlers import ComparedMethods
 from bundle.tables import read_rows
 from tests.handlers.test_metrics_table import EVALUATE
@@ -27,4 +28,10 @@ def test_methods_know_nothing_of_the_network_and_refinements_start_from_it(tmp_p
 
 def test_names_are_unique():
     with pytest.raises(ValueError, match="same name"):
-        ComparedMethods({"a": None}, {"a": None})
+        ComparedMethods({"a": FDK()}, {"a": DataConsistency()})
+
+
+def test_overlays_can_leave_methods_out():
+    kept = ComparedMethods({"fdk": FDK(), "tv": None}, {"deepsparse+sart": None})
+    assert list(kept.methods) == ["fdk"]
+    assert not kept.refinements

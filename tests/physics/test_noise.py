@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,3 +34,29 @@ def test_seeded():
 def test_refuses_impossible_noise(arguments):
     with pytest.raises(InputError, match="noise"):
         DetectorNoise(**arguments)
+
+
+def test_expected_variance_and_averaging():
+    """Against many draws: of single pixels, and of means over three."""
+    noise, p = DetectorNoise(2e4, 12.0), torch.full((300_000, 3), 2.0)
+    noisy = noise(p)
+    assert float(noisy.var()) == pytest.approx(float(noise.variance(torch.tensor(2.0))), rel=0.03)
+    assert float(noisy.mean(dim=1).var()) == pytest.approx(
+        float(noise.averaged(3).variance(torch.tensor(2.0))), rel=0.03
+    )
+
+
+def test_level_is_drawn_from_its_range():
+    noise, p = DetectorNoise([1e3, 1e5], 0.0), torch.zeros(20_000)
+    spreads = [float(noise(p, torch.Generator().manual_seed(seed)).std()) for seed in range(40)]
+    levels = 1 / np.square(spreads)
+    assert levels.min() > 0.95e3
+    assert levels.max() < 1.05e5
+    assert levels.max() / levels.min() > 20
+    assert 0.3 < np.mean(np.log10(levels) < 4) < 0.7  # equal chances for equal ratios
+
+
+@pytest.mark.parametrize("photons", [[1e5, 1e4], [0, 1e4], [1, 2, 3], float("inf"), float("nan")])
+def test_wrong_ranges_are_refused(photons):
+    with pytest.raises(InputError, match="noise"):
+        DetectorNoise(photons)

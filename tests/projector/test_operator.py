@@ -125,6 +125,19 @@ def test_wrong_shapes_are_named(scan):
         projector.adjoint(torch.zeros(1, 7, 24, 31))
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool])
+def test_whole_numbers_are_refused(scan, dtype):
+    projector = ConeBeamProjector(scan.geometry(ANGLES))
+    with pytest.raises(ValueError, match="floating point"):
+        projector(torch.ones(1, 1, *scan.volume_shape, dtype=dtype))
+
+
+@pytest.mark.parametrize("backend", ["torch", "auto"])
+def test_nothing_gives_nothing(scan, backend):
+    projector = ConeBeamProjector(scan.geometry(ANGLES), backend)
+    assert projector(torch.zeros(0, 1, *scan.volume_shape)).shape == (0, len(ANGLES), *scan.detector_shape)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_cpu(scan, phantom):
     projector = ConeBeamProjector(scan.geometry(ANGLES))

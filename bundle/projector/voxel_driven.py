@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from bundle.geometry import ConeBeamGeometry
-from bundle.projector.backends import choose_backend
+from bundle.projector.backends import BACKENDS, choose_backend
 from bundle.threads import in_threads
 
 __all__ = ["weighted_back_projection"]
+
+_VOXELS_AT_ONCE = 2**22
 
 
 def weighted_back_projection(projections: torch.Tensor, geometry: ConeBeamGeometry) -> torch.Tensor:
@@ -27,14 +29,14 @@ def weighted_back_projection(projections: torch.Tensor, geometry: ConeBeamGeomet
         [B, 1, X, Y, Z].
     """
     matrices = _index_matrices(geometry)
-    if choose_backend("auto", projections).__name__.endswith("numba_joseph"):
-        from bundle.classical import numba_back_projection
+    if choose_backend("auto", projections) is BACKENDS["numba"] and not projections.requires_grad:
+        from bundle.projector import numba_kernels
 
         values = projections.numpy().swapaxes(2, 3).copy()  # rows contiguous, along which z runs
         out = np.zeros((len(values), *geometry.volume_shape), dtype=np.float32)
         steps = geometry.num_views * float(np.prod(geometry.volume_shape))
         for i in range(len(values)):
-            in_threads(numba_back_projection.accumulate, geometry.volume_shape[0], steps, values[i], matrices, out[i])
+            in_threads(numba_kernels.back_project_voxels, geometry.volume_shape[0], steps, values[i], matrices, out[i])
         return torch.from_numpy(out)[:, None]
     return _reference(projections, geometry, matrices)
 
@@ -45,17 +47,19 @@ def _reference(projections: torch.Tensor, geometry: ConeBeamGeometry, matrices: 
     size_x, size_y, size_z = geometry.volume_shape
     like = {"device": projections.device, "dtype": projections.dtype}
     y, z = torch.meshgrid(torch.arange(size_y, **like), torch.arange(size_z, **like), indexing="ij")
-    out = projections.new_zeros(len(projections), 1, size_x, size_y, size_z)
-    for view, matrix in enumerate(matrices):
-        m = [[float(entry) for entry in row] for row in matrix]
-        for x in range(size_x):
-            v, u, depth = (row[0] * x + row[1] * y + row[2] * z + row[3] for row in m)
+    slab = max(1, _VOXELS_AT_ONCE // (size_y * size_z))
+    slabs = []
+    for first in range(0, size_x, slab):
+        x = torch.arange(first, min(first + slab, size_x), **like)[:, None, None]
+        total: torch.Tensor | float = 0.0
+        for view, matrix in enumerate(matrices.tolist()):
+            v, u, depth = (row[0] * x + row[1] * y + row[2] * z + row[3] for row in matrix)
             grid = torch.stack([(2 * u / depth + 1) / columns - 1, (2 * v / depth + 1) / rows - 1], dim=-1)
-            samples = F.grid_sample(
-                projections[:, view : view + 1], grid.expand(len(projections), -1, -1, -1), align_corners=False
-            )
-            out[:, :, x] += samples / depth**2
-    return out
+            grid = grid.flatten(0, 1).expand(len(projections), -1, -1, -1)
+            samples = F.grid_sample(projections[:, view : view + 1], grid, align_corners=False)
+            total = total + samples.unflatten(2, (len(x), size_y)) / depth**2
+        slabs.append(total)
+    return torch.cat(slabs, dim=2)
 
 
 def _index_matrices(geometry: ConeBeamGeometry) -> np.ndarray:
