@@ -43,16 +43,7 @@ class FDK:
     def __call__(
         self, projections: torch.Tensor, geometry: ConeBeamGeometry, initial: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Reconstructs.
-
-        Args:
-            projections: [B, views, V, U] line integrals in value times mm.
-            geometry: the scan.
-            initial: not used.
-
-        Returns:
-            [B, 1, X, Y, Z].
-        """
+        """Reconstructs; arguments and result are those of :class:`bundle.classical.methods.Method`."""
         projections = projections.float()
         orbit = Orbit.of(geometry)
         to_ray = geometry.pixel_centres_mm() - geometry.source_mm[:, None, None]

@@ -36,7 +36,19 @@ class Method(Protocol):
     def __call__(
         self, projections: torch.Tensor, geometry: ConeBeamGeometry, initial: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Reconstructs [B, views, V, U] line integrals to [B, 1, X, Y, Z]."""
+        """Reconstructs.
+
+        Args:
+            projections: [B, views, V, U] line integrals in value times mm.
+            geometry: the scan.
+            initial: [B, 1, X, Y, Z] to start from, for iterative methods; zeros if None.
+
+        Returns:
+            [B, 1, X, Y, Z].
+
+        Raises:
+            InputError: when the method cannot reconstruct the scan.
+        """
         ...
 
 

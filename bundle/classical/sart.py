@@ -82,16 +82,7 @@ class SART:
     def __call__(
         self, projections: torch.Tensor, geometry: ConeBeamGeometry, initial: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Reconstructs.
-
-        Args:
-            projections: [B, views, V, U] line integrals in value times mm.
-            geometry: the scan.
-            initial: [B, 1, X, Y, Z] to start from; zeros if None.
-
-        Returns:
-            [B, 1, X, Y, Z].
-        """
+        """Reconstructs; arguments and result are those of :class:`bundle.classical.methods.Method`."""
         projections = projections.float()
         steps = SubsetSteps(geometry, self.subsets or min(20, geometry.num_views), projections)
         volume = starting_volume(projections, geometry, initial)

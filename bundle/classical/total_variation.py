@@ -62,16 +62,7 @@ class TotalVariation:
     def __call__(
         self, projections: torch.Tensor, geometry: ConeBeamGeometry, initial: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Reconstructs.
-
-        Args:
-            projections: [B, views, V, U] line integrals in value times mm.
-            geometry: the scan.
-            initial: [B, 1, X, Y, Z] to start from; zeros if None.
-
-        Returns:
-            [B, 1, X, Y, Z].
-        """
+        """Reconstructs; arguments and result are those of :class:`bundle.classical.methods.Method`."""
         projections = projections.float()
         projector = ConeBeamProjector(geometry)
         x = starting_volume(projections, geometry, initial)

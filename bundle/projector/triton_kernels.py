@@ -50,6 +50,21 @@ def _along_main_axis(source_x, source_y, source_z, x, y, z, size_x, size_y, size
 
 
 @triton.jit
+def _crossing(n, start_a, slope_a, start_b, slope_b, size_m, size_a, size_b, stride_m, stride_a, stride_b):
+    """Where rays cross slice n.
+
+    Returns the offset of the voxel below along a and b, the way to the next one as a fraction along each, and whether
+    the lower and the upper voxel exist along a (which includes the slice) and along b.
+    """
+    a, b = start_a + n * slope_a, start_b + n * slope_b
+    j, k = tl.floor(a).to(tl.int32), tl.floor(b).to(tl.int32)
+    here = n < size_m
+    low_a, high_a = here & (j >= 0) & (j < size_a), here & (j >= -1) & (j < size_a - 1)
+    low_b, high_b = (k >= 0) & (k < size_b), (k >= -1) & (k < size_b - 1)
+    return n * stride_m + j * stride_a + k * stride_b, a - j, b - k, low_a, high_a, low_b, high_b
+
+
+@triton.jit
 def _length_per_slice(x, y, z, voxel_x, voxel_y, voxel_z):
     """Millimetres of a ray between two slices along its main axis."""
     dx, dy, dz = x * voxel_x, y * voxel_y, z * voxel_z
@@ -73,13 +88,10 @@ def project(
     base = volume + item * size_x * size_y * size_z
     total = tl.zeros([BLOCK], dtype=tl.float32)
     for n in range(slices):
-        a, b = start_a + n * slope_a, start_b + n * slope_b
-        j, k = tl.floor(a).to(tl.int32), tl.floor(b).to(tl.int32)
-        part_a, part_b = a - j, b - k
-        here = exists & (n < size_m)
-        low_a, high_a = here & (j >= 0) & (j < size_a), here & (j >= -1) & (j < size_a - 1)
-        low_b, high_b = (k >= 0) & (k < size_b), (k >= -1) & (k < size_b - 1)
-        corner = base + n * stride_m + j * stride_a + k * stride_b
+        offset, part_a, part_b, low_a, high_a, low_b, high_b = _crossing(
+            n, start_a, slope_a, start_b, slope_b, size_m, size_a, size_b, stride_m, stride_a, stride_b
+        )
+        low_a, high_a, corner = exists & low_a, exists & high_a, base + offset
         total += (1.0 - part_a) * (1.0 - part_b) * tl.load(corner, mask=low_a & low_b, other=0.0)
         total += (1.0 - part_a) * part_b * tl.load(corner + stride_b, mask=low_a & high_b, other=0.0)
         total += part_a * (1.0 - part_b) * tl.load(corner + stride_a, mask=high_a & low_b, other=0.0)
@@ -106,13 +118,10 @@ def back_project(
     value *= _length_per_slice(x, y, z, voxel_x, voxel_y, voxel_z)
     base = out + item * size_x * size_y * size_z
     for n in range(slices):
-        a, b = start_a + n * slope_a, start_b + n * slope_b
-        j, k = tl.floor(a).to(tl.int32), tl.floor(b).to(tl.int32)
-        part_a, part_b = a - j, b - k
-        here = exists & (n < size_m)
-        low_a, high_a = here & (j >= 0) & (j < size_a), here & (j >= -1) & (j < size_a - 1)
-        low_b, high_b = (k >= 0) & (k < size_b), (k >= -1) & (k < size_b - 1)
-        corner = base + n * stride_m + j * stride_a + k * stride_b
+        offset, part_a, part_b, low_a, high_a, low_b, high_b = _crossing(
+            n, start_a, slope_a, start_b, slope_b, size_m, size_a, size_b, stride_m, stride_a, stride_b
+        )
+        low_a, high_a, corner = exists & low_a, exists & high_a, base + offset
         tl.atomic_add(corner, (1.0 - part_a) * (1.0 - part_b) * value, mask=low_a & low_b, sem="relaxed")
         tl.atomic_add(corner + stride_b, (1.0 - part_a) * part_b * value, mask=low_a & high_b, sem="relaxed")
         tl.atomic_add(corner + stride_a, part_a * (1.0 - part_b) * value, mask=high_a & low_b, sem="relaxed")
