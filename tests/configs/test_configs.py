@@ -80,11 +80,13 @@ def test_paper_settings_are_the_defaults():
 
 
 def test_properties_that_other_tools_ask_for(tmp_path):
+    import bundle
+
     train = workflow([TRAIN, DEMO], **small(tmp_path))
     assert train.check_properties() == []
     infer = workflow([*INFERENCE, DEMO], "run", "infer", **small(tmp_path))
     assert infer.check_properties() == []
-    assert infer.version == "0.1.0"
+    assert infer.version == bundle.__version__
 
 
 def test_metadata_agrees_with_the_package():
