@@ -92,6 +92,8 @@ def _fit(value: Any, kind: Any) -> tuple[bool, Any]:
     if kind in (None, type(None)):
         return value is None, value
     if kind is bool:
+        if isinstance(value, str) and value.lower() in ("true", "false"):  # Python's own spelling is True
+            return True, value.lower() == "true"
         return isinstance(value, bool), value
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool), value

@@ -13,6 +13,7 @@ def command(
     source: str, count: int = 1, level: float | None = None, sizes: Sequence[int] | None = None, on: bool = False,
     options: dict | None = None, files: str | Sequence[str] | None = None,
     dark: str | float | None = None,
+    sure: bool | None = None,
 ) -> None:  # fmt: skip
     """Takes one of every kind."""
 
@@ -25,6 +26,10 @@ def command(
         ({"level": None, "sizes": (1, 2)}, {"level": None, "sizes": [1, 2]}),
         ({"files": "a"}, {"files": "a"}),
         ({"dark": 150}, {"dark": 150.0}),
+        ({"on": "true"}, {"on": True}),
+        ({"on": "False"}, {"on": False}),
+        ({"sure": "false"}, {"sure": False}),
+        ({"sure": None}, {"sure": None}),
         ({"dark": "150"}, {"dark": "150"}),
         ({"files": ["a", 3]}, {"files": ["a", "3"]}),
         ({"on": True, "options": {"a": 1}}, {"on": True, "options": {"a": 1}}),
