@@ -9,7 +9,7 @@ from itertools import islice
 import torch
 
 from bundle.classical.cgls import cgls_iterates
-from bundle.classical.sart import SubsetSteps
+from bundle.classical.sart import MOST_SUBSETS, SubsetSteps
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
 from bundle.physics.attenuation import MU_WATER_PER_MM, attenuation_per_unit_mm
@@ -110,7 +110,7 @@ class DataConsistency:
     def _iterates(
         self, projections: torch.Tensor, geometry: ConeBeamGeometry, volume: torch.Tensor
     ) -> Iterator[torch.Tensor]:
-        steps = SubsetSteps(geometry, min(20, geometry.num_views), volume) if self.method == "sart" else None
+        steps = SubsetSteps(geometry, MOST_SUBSETS, volume) if self.method == "sart" else None
         while True:
             if steps is not None:
                 volume = steps.sweep(volume, projections, self.relaxation, positive=True)

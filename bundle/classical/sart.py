@@ -11,8 +11,9 @@ from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
 from bundle.projector import ConeBeamProjector
 
-__all__ = ["SART", "SubsetSteps", "interleaved_subsets"]
+__all__ = ["MOST_SUBSETS", "SART", "SubsetSteps", "interleaved_subsets", "inverse_sums", "starting_volume"]
 
+MOST_SUBSETS = 20  # unless asked for: each needs one volume of memory
 _NOT_CROSSED = 1e-3  # rays and voxels with less than this part of the largest sum are left alone
 
 
@@ -31,7 +32,7 @@ class SubsetSteps:
 
     Args:
         geometry: the scan.
-        subsets: number of subsets; each needs one volume of memory.
+        subsets: largest number of subsets; each needs one volume of memory.
         like: gives device and precision.
     """
 
@@ -42,8 +43,8 @@ class SubsetSteps:
         self.per_ray, self.per_voxel = [], []
         for projector in self.projectors:
             lengths = projector(ones)
-            self.per_ray.append(_inverse(lengths))
-            self.per_voxel.append(_inverse(projector.adjoint((lengths > 0).to(like.dtype))))
+            self.per_ray.append(inverse_sums(lengths))
+            self.per_voxel.append(inverse_sums(projector.adjoint((lengths > 0).to(like.dtype))))
 
     def sweep(self, volume: torch.Tensor, projections: torch.Tensor, relaxation: float, positive: bool) -> torch.Tensor:
         """One pass over all subsets; gives the new volume [B, 1, X, Y, Z]."""
@@ -84,7 +85,7 @@ class SART:
     ) -> torch.Tensor:
         """Reconstructs; arguments and result are those of :class:`bundle.classical.methods.Method`."""
         projections = projections.float()
-        steps = SubsetSteps(geometry, self.subsets or min(20, geometry.num_views), projections)
+        steps = SubsetSteps(geometry, self.subsets or MOST_SUBSETS, projections)
         volume = starting_volume(projections, geometry, initial)
         for _ in range(self.iterations):
             volume = steps.sweep(volume, projections, self.relaxation, self.positive)
@@ -100,5 +101,6 @@ def starting_volume(
     return initial.to(projections)
 
 
-def _inverse(sums: torch.Tensor) -> torch.Tensor:
+def inverse_sums(sums: torch.Tensor) -> torch.Tensor:
+    """One over the sums; zero for rays and voxels that hardly meet."""
     return torch.where(sums > _NOT_CROSSED * sums.max(), 1.0 / sums, 0.0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bundle.classical.sart import starting_volume
+from bundle.classical.sart import inverse_sums, starting_volume
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
 from bundle.projector import ConeBeamProjector
@@ -66,19 +66,16 @@ class TotalVariation:
         projections = projections.float()
         projector = ConeBeamProjector(geometry)
         x = starting_volume(projections, geometry, initial)
-        lengths = projector(torch.ones_like(x[:1]))
-        crossed = lengths > 1e-3 * lengths.max()
-        # Rows are scaled by 1 / sqrt(length): the scaled row's sum is sqrt(length), its step size the inverse.
-        scale = torch.where(crossed, lengths.rsqrt(), 0.0)
-        sigma_rays = scale
+        # Rows are scaled by 1 / sqrt(length): the scaled row's sum is sqrt(length), its step size the scale again.
+        scale = inverse_sums(projector(torch.ones_like(x[:1]))).sqrt()
         tau = 1.0 / (projector.adjoint(scale) + 6.0)  # each voxel is in six differences
         sigma_gradient = 0.5  # each difference has two voxels
         target = scale * projections
         along_rays, along_edges = torch.zeros_like(target), torch.zeros_like(gradient(x))
         ahead = x
         for _ in range(self.iterations):
-            along_rays += sigma_rays * (scale * projector(ahead) - target)
-            along_rays /= 1.0 + sigma_rays
+            along_rays += scale * (scale * projector(ahead) - target)
+            along_rays /= 1.0 + scale
             along_edges += sigma_gradient * gradient(ahead)
             length = along_edges.square().sum(dim=1, keepdim=True).sqrt()
             along_edges *= torch.where(length > self.weight, self.weight / length, 1.0)

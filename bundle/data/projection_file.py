@@ -26,6 +26,7 @@ from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry
 from bundle.physics.attenuation import (
     MU_WATER_PER_MM,
+    MU_WATER_RANGE_PER_MM,
     attenuation_to_normalised,
     check_log_transformed,
     rewindow_normalised,
@@ -37,7 +38,6 @@ FORMAT = "deepsparse-projections"
 VERSION = 1
 QUANTITIES = ("normalised", "attenuation")
 _ARRAYS = ("source_mm", "detector_centre_mm", "u_axis", "v_axis", "angles_rad")
-_MU_WATER_PER_MM = (0.003, 0.1)  # from megavolt beams to 20 keV; outside it the unit is another
 _SIZES = ("detector_shape", "pixel_mm", "volume_shape", "voxel_mm", "volume_centre_mm")
 
 
@@ -98,7 +98,7 @@ class ProjectionSet:
     def _check_settings(self, source: object) -> None:
         if len(self.hu_window) != 2 or not self.hu_window[0] < self.hu_window[1]:
             raise InputError(source, f"has the HU window {list(self.hu_window)}.", "Give two numbers, the lower first.")
-        if not _MU_WATER_PER_MM[0] <= self.mu_water_per_mm <= _MU_WATER_PER_MM[1]:
+        if not MU_WATER_RANGE_PER_MM[0] <= self.mu_water_per_mm <= MU_WATER_RANGE_PER_MM[1]:
             raise InputError(
                 source,
                 f"has mu_water_per_mm {self.mu_water_per_mm}.",

@@ -20,6 +20,7 @@ from bundle.errors import InputError
 
 __all__ = [
     "MU_WATER_PER_MM",
+    "MU_WATER_RANGE_PER_MM",
     "NORMALISATION_M",
     "attenuation_per_unit_mm",
     "attenuation_to_normalised",
@@ -34,6 +35,9 @@ __all__ = [
 
 MU_WATER_PER_MM = 0.0206
 """Attenuation of water at 60 keV, the effective energy of a typical 120 kVp beam (NIST XCOM: 0.2059 per cm)."""
+
+MU_WATER_RANGE_PER_MM = (0.003, 0.1)
+"""From megavolt beams to 20 keV; outside it the unit is another."""
 
 NORMALISATION_M = 0.2
 """Metres of full-scale material that make a normalised projection of one (the published models' constant)."""

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from bundle.errors import InputError
+from bundle.physics.attenuation import MU_WATER_RANGE_PER_MM
 
 __all__ = ["HounsfieldCalibration", "calibrate_hounsfield", "hu_to_mu", "mu_to_hu", "mu_water_from_volume"]
 
 Values = TypeVar("Values", np.ndarray, torch.Tensor)
 Region = np.ndarray | Sequence[int]
 
-_WATER_PER_MM = (0.003, 0.1)  # from megavolt beams to 20 keV
 _LARGEST_AIR = 0.5  # of water, either sign: artefacts, but not a swapped region
 
 
@@ -67,7 +67,7 @@ def mu_water_from_volume(mu_per_mm: np.ndarray, region: Region) -> float:
             attenuation of water per mm (0.003 to 0.1).
     """
     water = _median(mu_per_mm, region, "water_region")
-    low, high = _WATER_PER_MM
+    low, high = MU_WATER_RANGE_PER_MM
     if not low <= water <= high:
         remedy = "Check the region, and that the volume holds attenuation per mm (water: 0.0206 at 60 keV)."
         if high < water <= 10 * high:
