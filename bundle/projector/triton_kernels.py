@@ -72,18 +72,31 @@ def _length_per_slice(x, y, z, voxel_x, voxel_y, voxel_z):
 
 
 @triton.jit
+def _block_of_rays(vectors, item, views, rows, columns, size_x, size_y, size_z, BLOCK: tl.constexpr):  # noqa: N803
+    """This program's rays: whether each exists, its pixel's offset in [B, views, V, U], direction, and main axis."""
+    index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    view = tl.program_id(1)
+    v, u = index % rows, index // rows
+    source_x, source_y, source_z, x, y, z = _ray(vectors, view, v, u)
+    start_a, slope_a, start_b, slope_b, size_m, size_a, size_b, stride_m, stride_a, stride_b = _along_main_axis(
+        source_x, source_y, source_z, x, y, z, size_x, size_y, size_z
+    )
+    exists, pixel = index < rows * columns, ((item * views + view) * rows + v) * columns + u
+    return (
+        exists, pixel, x, y, z,
+        start_a, slope_a, start_b, slope_b, size_m, size_a, size_b, stride_m, stride_a, stride_b,
+    )  # fmt: skip
+
+
+@triton.jit
 def project(
     volume, vectors, out, views, rows, columns, size_x, size_y, size_z, slices, voxel_x, voxel_y, voxel_z,
     BLOCK: tl.constexpr,  # noqa: N803
 ):  # fmt: skip
     """Projects [B, X, Y, Z] into out [B, views, V, U]; the grid is (pixel blocks, views, B)."""
-    pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    view, item = tl.program_id(1), tl.program_id(2).to(tl.int64)
-    exists = pixel < rows * columns
-    v, u = pixel % rows, pixel // rows
-    source_x, source_y, source_z, x, y, z = _ray(vectors, view, v, u)
-    start_a, slope_a, start_b, slope_b, size_m, size_a, size_b, stride_m, stride_a, stride_b = _along_main_axis(
-        source_x, source_y, source_z, x, y, z, size_x, size_y, size_z
+    item = tl.program_id(2).to(tl.int64)
+    exists, pixel, x, y, z, start_a, slope_a, start_b, slope_b, size_m, size_a, size_b, stride_m, stride_a, stride_b = (
+        _block_of_rays(vectors, item, views, rows, columns, size_x, size_y, size_z, BLOCK)
     )
     base = volume + item * size_x * size_y * size_z
     total = tl.zeros([BLOCK], dtype=tl.float32)
@@ -97,7 +110,7 @@ def project(
         total += part_a * (1.0 - part_b) * tl.load(corner + stride_a, mask=high_a & low_b, other=0.0)
         total += part_a * part_b * tl.load(corner + stride_a + stride_b, mask=high_a & high_b, other=0.0)
     total *= _length_per_slice(x, y, z, voxel_x, voxel_y, voxel_z)
-    tl.store(out + ((item * views + view) * rows + v) * columns + u, total, mask=exists)
+    tl.store(out + pixel, total, mask=exists)
 
 
 @triton.jit
@@ -106,15 +119,11 @@ def back_project(
     BLOCK: tl.constexpr,  # noqa: N803
 ):  # fmt: skip
     """Adds the adjoint of :func:`project` of [B, views, V, U] to out [B, X, Y, Z], by atomic additions."""
-    pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    view, item = tl.program_id(1), tl.program_id(2).to(tl.int64)
-    exists = pixel < rows * columns
-    v, u = pixel % rows, pixel // rows
-    source_x, source_y, source_z, x, y, z = _ray(vectors, view, v, u)
-    start_a, slope_a, start_b, slope_b, size_m, size_a, size_b, stride_m, stride_a, stride_b = _along_main_axis(
-        source_x, source_y, source_z, x, y, z, size_x, size_y, size_z
+    item = tl.program_id(2).to(tl.int64)
+    exists, pixel, x, y, z, start_a, slope_a, start_b, slope_b, size_m, size_a, size_b, stride_m, stride_a, stride_b = (
+        _block_of_rays(vectors, item, views, rows, columns, size_x, size_y, size_z, BLOCK)
     )
-    value = tl.load(projections + ((item * views + view) * rows + v) * columns + u, mask=exists, other=0.0)
+    value = tl.load(projections + pixel, mask=exists, other=0.0)
     value *= _length_per_slice(x, y, z, voxel_x, voxel_y, voxel_z)
     base = out + item * size_x * size_y * size_z
     for n in range(slices):
