@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bundle.errors import InputError
 
-__all__ = ["atomic_path", "check_output", "remove_partial"]
+__all__ = ["atomic_folder", "atomic_path", "check_output", "remove_partial"]
 
 PARTIAL_PREFIX = ".partial-"
 
@@ -57,6 +58,33 @@ def remove_partial(folder: str | os.PathLike, pattern: str) -> None:
 
 
 @contextmanager
+def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Gives a folder under a temporary name and renames it on success; removes it on failure.
+
+    One of that name that is there already is replaced; where another process has put one in the meantime, that stays.
+
+    Raises:
+        InputError: when the disk is full or the folder is not writable.
+    """
+    path = Path(path)
+    temporary = partial_name(path)
+    with _told_by_name(path):
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had the same number
+            temporary.mkdir(parents=True)
+            yield temporary
+            if path.exists():
+                shutil.rmtree(path)
+            try:
+                os.rename(temporary, path)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Gives a temporary name in the same folder and renames it on success; removes it on failure.
 
@@ -67,12 +95,22 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         InputError: when the disk is full or the folder is not writable.
     """
     path = Path(path)
-    temporary = None
+    temporary = partial_name(path)
+    with _told_by_name(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            with suppress(OSError):  # its folder may be a file, or gone
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told_by_name(path: Path) -> Iterator[None]:
+    """Names the output in errors of the file system that a user can mend."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = partial_name(path)
-        yield temporary
-        os.replace(temporary, path)
+        yield
     except OSError as error:
         number = error.errno
         if number == errno.ENOSPC:
@@ -84,6 +122,3 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
                 "Choose another output folder, or change its permissions.",
             ) from error
         raise
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)

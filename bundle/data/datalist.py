@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,21 @@ from monai.data import load_decathlon_datalist
 
 from bundle.data.ct_volume import case_name
 from bundle.errors import InputError
+from bundle.prepared.stored_array import is_url, read_bytes
 
-__all__ = ["load_datalist", "with_view_counts"]
+__all__ = [
+    "LISTING",
+    "PREPARED",
+    "is_prepared",
+    "load_datalist",
+    "sections_checksum",
+    "split_checksum",
+    "with_view_counts",
+]
 
+LISTING = "dataset.json"
+PREPARED = "deepsparse-prepared"
+"""What a prepared data set's listing has under "format"."""
 _SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
 
 
@@ -23,10 +36,11 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
     """Lists the cases of one section of a data set.
 
     A folder with a dataset.json (MONAI's datalist form: sections of {"image": path}, and "projections" where stored)
-    is taken at its word. In any other folder every CT file is a case of every section, and a warning says so.
+    is taken at its word; prepared data sets have one, and may be given as the URL of an object store. In any other
+    folder every CT file is a case of every section, and a warning says so.
 
     Args:
-        dataset_dir: the folder.
+        dataset_dir: the folder, or the URL of a prepared data set.
         section: "training", "validation" or "test".
         repeats: times that each case occurs in an epoch.
 
@@ -38,22 +52,24 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
             projections.
     """
     folder = Path(dataset_dir)
-    if not folder.is_dir():
+    if not is_url(dataset_dir) and not folder.is_dir():
         raise InputError(f"dataset_dir {folder}", "is not a folder.", "Give the folder with the CT volumes.")
-    listing = folder / "dataset.json"
-    if listing.is_file():
-        try:
-            sections = sorted(json.loads(listing.read_text(encoding="utf-8")))
-        except json.JSONDecodeError as error:
-            raise InputError(listing, f"is not valid JSON ({error}).", "Mend the file.") from error
+    listing = _read_listing(dataset_dir)
+    if listing is not None:
+        sections = _sections(listing)
         if section not in sections:
-            raise InputError(listing, f"has no section {section!r}.", f"It has {', '.join(sections)}.")
-        cases = load_decathlon_datalist(str(listing), is_segmentation=False, data_list_key=section)
+            raise InputError(
+                f"{dataset_dir}/{LISTING}", f"has no section {section!r}.", f"It has {', '.join(sorted(sections))}."
+            )
+        if is_url(dataset_dir):
+            cases = [{**case, "image": f"{dataset_dir}/{case['image']}"} for case in sections[section]]
+        else:
+            cases = load_decathlon_datalist(str(folder / LISTING), is_segmentation=False, data_list_key=section)
     else:
         files = sorted(path for path in folder.iterdir() if path.name.lower().endswith(_SUFFIXES))
         cases = [{"image": str(path)} for path in files]
         logging.getLogger(__name__).warning(
-            "%s has no dataset.json: all %d volumes serve as %s cases.", folder, len(cases), section
+            "%s has no %s: all %d volumes serve as %s cases.", folder, LISTING, len(cases), section
         )
     if not cases:
         raise InputError(
@@ -61,12 +77,58 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
         )
     if 0 < sum("projections" in case for case in cases) < len(cases):
         raise InputError(
-            listing,
+            f"{dataset_dir}/{LISTING}",
             f"has {section} cases with and without projections.",
             "Store projections of all of them, or of none.",
         )
-    named = [{**case, "case": name} for case, name in zip(cases, case_names([case["image"] for case in cases], folder))]
+    names = case_names([case["image"] for case in cases], folder)
+    named = [{**case, "case": name} for case, name in zip(cases, names)]
     return [dict(case) for case in named for _ in range(repeats)]
+
+
+def is_prepared(dataset_dir: str | os.PathLike) -> bool:
+    """Whether a data set was written by ``python -m bundle prepare``."""
+    listing = _read_listing(dataset_dir)
+    return listing is not None and listing.get("format") == PREPARED
+
+
+def split_checksum(dataset_dir: str | os.PathLike) -> str:
+    """What the sections of a data set's listing hold, in 16 characters; the same for the same split anywhere.
+
+    Empty where there is no listing.
+    """
+    listing = _read_listing(dataset_dir)
+    if listing is None:
+        return ""
+    return sections_checksum(
+        {
+            section: [str(case.get("case") or case_name(case["image"])) for case in cases]
+            for section, cases in _sections(listing).items()
+        }
+    )
+
+
+def sections_checksum(sections: Mapping[str, Iterable[str]]) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of the names in each section, sorted; empty sections are none."""
+    contents = {section: sorted(names) for section, names in sections.items() if names}
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read_listing(dataset_dir: str | os.PathLike) -> dict[str, Any] | None:
+    path = f"{dataset_dir}/{LISTING}"
+    if not is_url(dataset_dir) and not Path(path).is_file():
+        return None
+    try:
+        return json.loads(read_bytes(path))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(path, f"is not valid JSON ({error}).", "Mend the file.") from error
+
+
+def _sections(listing: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The lists of cases, out of all that a listing says."""
+    return {name: value for name, value in listing.items() if isinstance(value, list)}
 
 
 def case_names(paths: Sequence[str], folder: Path) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from monai.transforms import Randomizable, Transform
 
-from bundle.sampling.points import draw_voxels, voxel_positions
+from bundle.sampling.points import draw_voxels, is_held_out, voxel_positions
 
 __all__ = ["SamplePointsd"]
 
@@ -35,7 +36,8 @@ class SamplePointsd(Randomizable, Transform):
         """Transforms one item."""
         d = dict(data)
         volume = torch.as_tensor(d[self.key])[0]
-        index = draw_voxels(self.count, volume.shape, self.R, self.hold_out_every)
+        held_out = partial(is_held_out, every=self.hold_out_every) if self.hold_out_every else None
+        index = draw_voxels(self.count, volume.shape, self.R, held_out)
         d["points"] = torch.as_tensor(voxel_positions(index, volume.shape, self.corner))
         x, y, z = torch.as_tensor(index).unbind(dim=1)
         d["values"] = volume[x, y, z].float()[None]

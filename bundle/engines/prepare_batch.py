@@ -10,6 +10,7 @@ from monai.engines import PrepareBatch
 from bundle.geometry_rows import unpack_geometry
 from bundle.physics.acquisition import Acquisition
 from bundle.physics.noise import case_generator
+from bundle.prepared.resident import ResidentVolumes
 from bundle.presets import ScanPreset
 from bundle.simulation import simulate_projections
 
@@ -19,20 +20,30 @@ __all__ = ["PreparePoints", "PrepareVolume"]
 class _PrepareProjections(PrepareBatch):
     """Gives the projections of a batch: stored ones, or simulated from "image" with "geometry".
 
+    Images are volumes, or the folders of prepared cases, whose volumes are then kept on the device.
+
     Args:
         scan: the scan.
         acquisition: noise and other physics of simulated projections; none if None.
         seed: for evaluation, seed of its randomness, which is then the same for a case every time; None draws from the
             global generator.
+        volumes: gives the volumes of prepared cases.
     """
 
     target = "image"
     passed_on: tuple[str, ...] = ("matrices",)
 
-    def __init__(self, scan: ScanPreset, acquisition: Acquisition | None = None, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        scan: ScanPreset,
+        acquisition: Acquisition | None = None,
+        seed: int | None = None,
+        volumes: ResidentVolumes | None = None,
+    ) -> None:
         self.scan = scan
         self.acquisition = acquisition
         self.seed = seed
+        self.volumes = volumes or ResidentVolumes()
 
     def __call__(
         self,
@@ -54,10 +65,11 @@ class _PrepareProjections(PrepareBatch):
     def _projections(self, batch: dict[str, Any], device: torch.device, options: dict[str, Any]) -> torch.Tensor:
         if "projections" in batch:
             return _plain(batch["projections"]).to(device, **options)
-        volumes = _plain(batch["image"]).to(device, **options).float()
-        cases = batch.get("case", [None] * len(volumes))
+        images = batch["image"]
+        cases = batch.get("case", [None] * len(images))
         scans = []
-        for volume, rows, case in zip(volumes, batch["geometry"], cases):  # every item has views of its own
+        for image, rows, case in zip(images, batch["geometry"], cases):  # every item has views of its own
+            volume = self._volume(image, device, options)
             generator = None if self.seed is None else case_generator(self.seed, case, device)
             # Views that fill up a batch repeat others, noise included, so that they change nothing.
             views, repeats = torch.unique(_plain(rows), dim=0, return_inverse=True)
@@ -65,6 +77,11 @@ class _PrepareProjections(PrepareBatch):
             made = simulate_projections(volume[None], geometry, self.scan.hu_window, self.acquisition, generator)
             scans.append(made[:, repeats.to(device)])
         return torch.cat(scans)
+
+    def _volume(self, image: torch.Tensor | str, device: torch.device, options: dict[str, Any]) -> torch.Tensor:
+        if isinstance(image, str):
+            return self.volumes(image, device)
+        return _plain(image).to(device, **options).float()
 
 
 class PreparePoints(_PrepareProjections):

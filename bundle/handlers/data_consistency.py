@@ -54,6 +54,7 @@ class ResidualTable:
         path: CSV file; none is written if None.
         method: name of the network's volumes.
         noise: knows the noise of one measured pixel, for the expected residual; none if None.
+        split: checksum of the split into training, validation and test cases, for a column; none if None.
         overwrite: replace an existing file.
     """
 
@@ -62,11 +63,13 @@ class ResidualTable:
         path: str | os.PathLike | None,
         method: str = "deepsparse",
         noise: DataConsistency | None = None,
+        split: str | None = None,
         overwrite: bool = False,
     ) -> None:
         self.path = None if path is None else Path(path)
         self.method = method
         self.noise = noise
+        self.split = {} if split is None else {"split": split}
         self.overwrite = overwrite
         self.rows: list[dict[str, Any]] = []
 
@@ -89,7 +92,7 @@ class ResidualTable:
             for name, volume in {self.method: output[CommonKeys.PRED], **output.get(VOLUMES, {})}.items():
                 views = view_residuals(volume, projections[0], geometry, None if variance is None else variance[0])
                 label = {"case": item.get("case", ""), "method": name, "views": len(views)}
-                self.rows += [{**label, **view.row()} for view in views]
+                self.rows += [{**label, **view.row(), **self.split} for view in views]
                 mean = 100 * float(np.mean([view.relative for view in views]))
                 worst = max(views, key=lambda view: view.relative)
                 engine.logger.info(

@@ -21,7 +21,7 @@ from bundle.tables import read_rows, write_rows
 
 __all__ = ["MetricsTable"]
 
-_IDENTITY = ("case", "method", "views", "geometry", "weights", "acquisition")
+_IDENTITY = ("case", "method", "views", "geometry", "weights", "acquisition", "split")
 
 
 class MetricsTable:
@@ -29,8 +29,8 @@ class MetricsTable:
 
     Volumes of compared methods (see ComparedMethods) have rows of their own.
 
-    Rows of earlier runs stay in the file unless they describe the same case, method, views, geometry, weights
-    and acquisition.
+    Rows of earlier runs stay in the file unless they describe the same case, method, views, geometry, weights,
+    acquisition and split.
 
     Args:
         path: CSV file.
@@ -38,7 +38,9 @@ class MetricsTable:
         network: the network, for the hash of its weights.
         method: name of the network's method.
         data_range: range of the normalised volume.
-        acquisition: physics of the simulated projections; its description is a column.
+        acquisition: physics of the simulated projections; its description is a column, unless an item brings its
+            own ("acquisition").
+        split: checksum of the split into training, validation and test cases.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class MetricsTable:
         method: str = "deepsparse",
         data_range: float = 1.0,
         acquisition: object = None,
+        split: str = "",
     ) -> None:
         self.path = Path(path)
         self.scan = scan
@@ -58,6 +61,7 @@ class MetricsTable:
         self.rows: list[dict[str, Any]] = []
         self._weights = ""
         self._acquisition = "exact" if acquisition is None else str(acquisition)
+        self._split = split
 
     def attach(self, engine: Engine) -> None:
         """Collects and writes after every iteration, and leaves the means in the engine's metrics at the end."""
@@ -89,7 +93,8 @@ class MetricsTable:
                         "preset": self.scan.name,
                         "geometry": hashlib.sha256(geometry.tobytes()).hexdigest()[:16],
                         "weights": "" if method in output.get(UNTRAINED, []) else self._weights,
-                        "acquisition": self._acquisition,
+                        "acquisition": item.get("acquisition", self._acquisition),
+                        "split": self._split,
                         "version": bundle.__version__,
                     }
                 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -31,7 +31,10 @@ def is_held_out(index: np.ndarray, every: int) -> np.ndarray:
 
 
 def draw_voxels(
-    count: int, shape: Sequence[int], rng: np.random.RandomState, hold_out_every: int | None = None
+    count: int,
+    shape: Sequence[int],
+    rng: np.random.RandomState,
+    held_out: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
     """Draws voxels uniformly, with replacement.
 
@@ -39,15 +42,13 @@ def draw_voxels(
         count: number of voxels.
         shape: voxels (x, y, z).
         rng: source of randomness.
-        hold_out_every: leave out the voxels that :func:`is_held_out` marks; None draws from all.
+        held_out: says of [points, 3] indices which ones, [points], to leave out; None draws from all.
 
     Returns:
         [count, 3] voxel indices.
     """
-    if hold_out_every is None:
-        return np.stack([rng.randint(0, n, count) for n in shape], axis=1)
     kept = np.empty((0, 3), dtype=np.int64)
     while len(kept) < count:
         index = np.stack([rng.randint(0, n, count) for n in shape], axis=1)
-        kept = np.concatenate([kept, index[~is_held_out(index, hold_out_every)]])
+        kept = np.concatenate([kept, index if held_out is None else index[~held_out(index)]])
     return kept[:count]

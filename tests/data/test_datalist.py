@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from bundle.data.datalist import load_datalist, with_view_counts
+from bundle.data.datalist import PREPARED, is_prepared, load_datalist, split_checksum, with_view_counts
 from bundle.errors import InputError
 from tests.conftest import ROOT
 
@@ -64,3 +64,26 @@ def test_projections_of_all_cases_or_of_none(tmp_path):
     (tmp_path / "dataset.json").write_text(json.dumps(listing))
     with pytest.raises(InputError, match="with and without projections"):
         load_datalist(tmp_path, "training")
+
+
+def test_the_splits_checksum_tells_splits_apart_and_nothing_else(tmp_path):
+    def checksum(listing: dict, name: str) -> str:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dataset.json").write_text(json.dumps(listing))
+        return split_checksum(tmp_path / name)
+
+    split = {"training": [{"image": "a.nii.gz"}, {"image": "b.nii.gz"}], "test": [{"image": "c.nii.gz"}]}
+    same = {"name": "chests", "test": [{"image": "deep/c.mha"}], "training": split["training"][::-1], "validation": []}
+    moved = {"training": [{"image": "a.nii.gz"}], "test": [{"image": "c.nii.gz"}, {"image": "b.nii.gz"}]}
+    assert checksum(split, "one") == checksum(same, "two")
+    assert checksum(split, "one more") != checksum(moved, "three")
+    assert len(split_checksum(tmp_path / "one")) == 16
+    assert split_checksum(tmp_path) == ""
+
+
+def test_prepared_sets_say_so(tmp_path):
+    assert not is_prepared(tmp_path)
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": []}))
+    assert not is_prepared(tmp_path)
+    (tmp_path / "dataset.json").write_text(json.dumps({"format": PREPARED}))
+    assert is_prepared(tmp_path)

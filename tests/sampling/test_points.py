@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from bundle.sampling.points import draw_voxels, is_held_out, voxel_positions
@@ -22,7 +24,7 @@ def test_draws_cover_the_volume_evenly():
 
 
 def test_held_out_voxels_are_never_drawn():
-    index = draw_voxels(5000, (9, 7, 5), np.random.RandomState(0), hold_out_every=4)
+    index = draw_voxels(5000, (9, 7, 5), np.random.RandomState(0), partial(is_held_out, every=4))
     assert index.shape == (5000, 3)
     assert not is_held_out(index, 4).any()
     everything = np.stack(np.meshgrid(*map(range, (9, 7, 5)), indexing="ij"), -1).reshape(-1, 3)

@@ -1,0 +1,1 @@
+"""Prepared data sets: how cases are stored, and how training and evaluation read them."""

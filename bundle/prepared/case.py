@@ -1,0 +1,153 @@
+"""One prepared case: a folder of plain arrays with a description.
+
+Files (docs/data.md has the table):
+
+- ``case.json``: what the arrays are, and where they come from;
+- ``volume.npy``: [block, x, y, z], the volume in [0, 1] as interleaved sub-lattices (see lattice.py);
+- ``geometry.npy``: [view, 26] float64, the candidate views (see bundle/geometry_rows.py);
+- ``projections.npy``: [view, v, u], their normalised projections, where stored;
+- ``labels.npy``: [x, y, z], where stored.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bundle.errors import InputError, naming
+from bundle.geometry import ConeBeamGeometry
+from bundle.geometry_rows import ROW_LENGTH, unpack_geometry
+from bundle.prepared.precision import Coding
+from bundle.prepared.projections import StoredProjections
+from bundle.prepared.stored_array import StoredArray, read_bytes
+from bundle.prepared.volume import LatticeVolume
+
+__all__ = ["DESCRIPTION", "FORMAT", "VERSION", "PreparedCase"]
+
+FORMAT = "deepsparse-case"
+VERSION = 1
+DESCRIPTION = "case.json"
+_ENTRIES = ("name", "hu_window", "voxel_mm", "affine_ras", "volume", "geometry", "projections", "labels", "provenance")
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A prepared case; arrays are opened when they are asked for.
+
+    Args:
+        folder: folder or URL.
+        record: contents of its description.
+    """
+
+    folder: str
+    record: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> PreparedCase:
+        """Reads a case's description.
+
+        Raises:
+            InputError: when the folder holds no prepared case.
+        """
+        path = f"{folder}/{DESCRIPTION}"
+        try:
+            record = json.loads(read_bytes(path))
+            known = record.get("format") == FORMAT and record.get("version") == VERSION
+        except InputError as error:
+            raise InputError(folder, f"is no prepared case ({error.problem}).", "Prepare it again.") from error
+        except (ValueError, AttributeError) as error:
+            raise InputError(path, f"is damaged ({error}).", "Prepare the case again.") from error
+        if not known:
+            raise InputError(
+                path,
+                f"is of format {record.get('format')!r}, version {record.get('version')!r}.",
+                f"Expected {FORMAT!r}, version {VERSION}: prepare the case again.",
+            )
+        missing = [name for name in _ENTRIES if name not in record]
+        if missing:
+            raise InputError(path, f"lacks {', '.join(missing)}.", "Prepare the case again.")
+        return cls(str(folder), record)
+
+    @property
+    def name(self) -> str:
+        """The case's name."""
+        return self.record["name"]
+
+    @property
+    def hu_window(self) -> tuple[float, float]:
+        """HU at 0 and 1."""
+        low, high = self.record["hu_window"]
+        return float(low), float(high)
+
+    @property
+    def voxel_mm(self) -> tuple[float, ...]:
+        """Voxel size (x, y, z)."""
+        return tuple(float(n) for n in self.record["voxel_mm"])
+
+    @property
+    def affine_ras(self) -> np.ndarray:
+        """[4, 4] map from voxel index (axes left, back, head) to RAS mm."""
+        return np.asarray(self.record["affine_ras"], dtype=np.float64)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the case was made from, and by what."""
+        return self.record["provenance"]
+
+    @cached_property
+    def volume(self) -> LatticeVolume:
+        """The volume."""
+        entry = self.record["volume"]
+        return LatticeVolume(self._array(entry), entry["factors"], Coding.of(entry, self.folder))
+
+    @cached_property
+    def geometry_rows(self) -> torch.Tensor:
+        """[views, 26] geometry of the candidate views."""
+        array = self._array(self.record["geometry"])
+        if len(array.shape) != 2 or array.shape[1] != ROW_LENGTH:
+            raise InputError(array.path, f"has shape {array.shape}.", "Prepare the case again.")
+        return torch.from_numpy(array.read())
+
+    @property
+    def geometry(self) -> ConeBeamGeometry:
+        """The scan of the candidate views."""
+        with naming(self.folder):
+            return unpack_geometry(self.geometry_rows)
+
+    @property
+    def has_projections(self) -> bool:
+        """Whether projections of the candidate views are stored."""
+        return self.record["projections"] is not None
+
+    @cached_property
+    def projections(self) -> StoredProjections | None:
+        """Their projections, if stored."""
+        return self.open_projections() if self.has_projections else None
+
+    def open_projections(self, flip_rows: bool = False) -> StoredProjections:
+        """The stored projections, with the detector's rows in the other order if asked for."""
+        entry = self.record["projections"]
+        return StoredProjections(self._array(entry), Coding.of(entry, self.folder), flip_rows)
+
+    @cached_property
+    def labels(self) -> np.ndarray | None:
+        """[X, Y, Z] labels, if stored."""
+        entry = self.record["labels"]
+        return None if entry is None else self._array(entry).read()
+
+    def _array(self, entry: dict[str, Any]) -> StoredArray:
+        array = StoredArray(f"{self.folder}/{entry['file']}")
+        if list(array.shape) != entry["shape"] or str(array.dtype) != entry["dtype"]:
+            raise InputError(
+                array.path,
+                f"holds {array.dtype} of shape {list(array.shape)} where {DESCRIPTION} says {entry['dtype']} of "
+                f"{entry['shape']}.",
+                "Prepare the case again.",
+            )
+        return array

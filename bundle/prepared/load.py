@@ -1,0 +1,156 @@
+"""Dictionary transforms that read prepared cases."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Randomizable, Transform
+
+from bundle.errors import InputError, naming
+from bundle.geometry_rows import pack_geometry, unpack_geometry
+from bundle.prepared.case import PreparedCase
+from bundle.prepared.volume import LatticeVolume
+from bundle.presets import ScanPreset
+from bundle.sampling.points import draw_voxels, is_held_out, voxel_positions
+
+__all__ = ["OpenPreparedd", "SampleBlockd"]
+
+
+class OpenPreparedd(MapTransform):
+    """Opens prepared cases: their views, and the whole volume where it is asked for.
+
+    The entry with a case's folder becomes its volume [1, X, Y, Z] with the affine in RAS mm, or stays what it is, for
+    training on points alone. The item gets "projections", which SampleViewsd reads views of, with their "matrices"
+    [views, 3, 4], "geometry" [views, 26] and "angles_rad" [views], and "acquisition", the physics that they have.
+
+    Args:
+        keys: entries that hold cases' folders.
+        scan: the network's scan, which the cases must have been prepared for.
+        whole: read the whole volume.
+        projections: use stored projections; otherwise they are simulated.
+
+    Raises:
+        InputError: when a case is damaged or was prepared for another scan.
+    """
+
+    def __init__(self, keys: KeysCollection, scan: ScanPreset, whole: bool = False, projections: bool = True) -> None:
+        super().__init__(keys)
+        self.scan = scan
+        self.whole = whole
+        self.projections = projections
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Transforms one item."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            case = PreparedCase.open(d[key])
+            check_scan(case, self.scan)
+            if self.projections and case.has_projections:
+                d.update(self._views(case))
+            if self.whole:
+                meta = {"filename_or_obj": case.folder}
+                d[key] = MetaTensor(case.volume.read()[None], affine=torch.as_tensor(case.affine_ras), meta=meta)
+        return d
+
+    def _views(self, case: PreparedCase) -> dict[str, Any]:
+        rows = case.geometry_rows
+        with naming(case.folder):
+            views, flip = _candidates(rows.numpy().tobytes(), len(rows), self.scan.row_direction)
+        geometry = unpack_geometry(rows[:1])
+        for name in ("detector_shape", "pixel_mm"):
+            _check_equal(case, self.scan, name, getattr(geometry, name))
+        return {
+            **views,
+            "projections": case.open_projections(flip),
+            "acquisition": case.record["projections"]["acquisition"],
+        }
+
+
+class SampleBlockd(Randomizable, Transform):
+    """Draws points from one sub-lattice of a prepared case, chosen at random, and reads nothing else of its volume.
+
+    Adds "points" [points, 3] in the unit cube and their "values" [1, points], as SamplePointsd does.
+
+    Args:
+        count: points per item.
+        key: entry with the case's folder.
+        corner: place voxels as published weights learnt it (see DiCE's output_grid).
+        hold_out_every: never draw every n-th diagonal plane of voxels, to test on; None draws from all.
+    """
+
+    def __init__(
+        self, count: int = 10_000, key: str = "image", corner: bool = False, hold_out_every: int | None = None
+    ) -> None:
+        self.count = count
+        self.key = key
+        self.corner = corner
+        self.hold_out_every = hold_out_every
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Transforms one item."""
+        d = dict(data)
+        volume = PreparedCase.open(d[self.key]).volume
+        block, index = self._draw(volume)
+        positions = voxel_positions(volume.voxels(block, index), volume.shape, self.corner)
+        d["points"] = torch.from_numpy(positions)
+        d["values"] = torch.from_numpy(volume.values(block, index))[None]
+        return d
+
+    def _draw(self, volume: LatticeVolume) -> tuple[int, np.ndarray]:
+        """A block, and indices of voxels in it."""
+        shape = volume.array.shape[1:]
+        block = self.R.randint(len(volume.array))
+        if self.hold_out_every is None:
+            return block, draw_voxels(self.count, shape, self.R)
+
+        def held_out(index: np.ndarray) -> np.ndarray:
+            return is_held_out(volume.voxels(block, index), self.hold_out_every)
+
+        # Planes repeat within this many voxels of a block, so that these tell whether all of it is held out.
+        pattern = np.indices(np.minimum(shape, self.hold_out_every)).reshape(3, -1).T
+        while held_out(pattern).all():
+            block = self.R.randint(len(volume.array))
+        return block, draw_voxels(self.count, shape, self.R, held_out)
+
+
+def check_scan(case: PreparedCase, scan: ScanPreset) -> None:
+    """Refuses a case that was prepared for another grid or HU window than the scan's.
+
+    Raises:
+        InputError: naming what differs.
+    """
+    _check_equal(case, scan, "volume_shape", case.volume.shape)
+    _check_equal(case, scan, "voxel_mm", case.voxel_mm)
+    _check_equal(case, scan, "hu_window", case.hu_window)
+
+
+def _check_equal(case: PreparedCase, scan: ScanPreset, name: str, stored: Sequence[float]) -> None:
+    wanted = getattr(scan, name)
+    if len(stored) != len(wanted) or not np.allclose(stored, wanted, rtol=1e-6):
+        raise InputError(
+            case.folder,
+            f"was prepared with {name} {list(stored)}, but preset {scan.name} has {list(wanted)}.",
+            "Prepare the data set with this preset and these sizes, or train with those that it has.",
+        )
+
+
+@lru_cache(maxsize=16)
+def _candidates(rows: bytes, count: int, row_direction: str) -> tuple[dict[str, torch.Tensor], bool]:
+    """Views of a geometry for the network, and whether its rows are to be turned round; mostly all cases share one."""
+    packed = torch.frombuffer(bytearray(rows), dtype=torch.float64).reshape(count, -1)
+    geometry = unpack_geometry(packed)
+    flip = geometry.row_direction() != row_direction
+    if flip:
+        geometry = geometry.flip_rows()
+    views = {
+        "geometry": pack_geometry(geometry),
+        "matrices": torch.as_tensor(geometry.unit_matrices(), dtype=torch.float32),
+        "angles_rad": torch.as_tensor(np.array(geometry.angles_rad), dtype=torch.float32),
+    }
+    return views, flip

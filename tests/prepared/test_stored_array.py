@@ -1,0 +1,90 @@
+"""Arrays are read in parts, from files and from object stores."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from bundle.errors import InputError
+from bundle.prepared.stored_array import StoredArray, is_url, read_bytes
+
+fsspec = pytest.importorskip("fsspec", reason="needs fsspec")
+
+
+@pytest.fixture
+def values() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 65535, (5, 4, 3, 2), dtype=np.uint16)
+
+
+@pytest.fixture(params=["file", "store"])
+def stored(request, tmp_path, values) -> StoredArray:
+    np.save(tmp_path / "a.npy", values)
+    if request.param == "file":
+        return StoredArray(tmp_path / "a.npy")
+    fsspec.filesystem("memory").pipe("/set/a.npy", (tmp_path / "a.npy").read_bytes())
+    return StoredArray("memory://set/a.npy")
+
+
+def test_parts(stored, values):
+    assert len(stored) == 5
+    assert (stored.shape, stored.dtype) == (values.shape, values.dtype)
+    np.testing.assert_array_equal(stored[3], values[3])
+    np.testing.assert_array_equal(stored[-1], values[-1])
+    np.testing.assert_array_equal(stored[np.array([4, 0, 4])], values[[4, 0, 4]])
+    np.testing.assert_array_equal(stored.read(), values)
+    with pytest.raises(IndexError):
+        stored[5]
+
+
+def test_a_store_is_asked_for_no_more_than_the_part(tmp_path, values, monkeypatch):
+    np.save(tmp_path / "a.npy", values)
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/set/b.npy", (tmp_path / "a.npy").read_bytes())
+    array = StoredArray("memory://set/b.npy")
+    asked = []
+    original = type(memory).cat_file
+    monkeypatch.setattr(
+        type(memory),
+        "cat_file",
+        lambda self, path, start=None, end=None: asked.append((start, end)) or original(self, path, start, end),
+    )
+    np.testing.assert_array_equal(array[2], values[2])
+    ((start, end),) = asked
+    assert end - start == values[2].nbytes
+
+
+def test_a_file_is_mapped(tmp_path, values):
+    np.save(tmp_path / "a.npy", values)
+    assert isinstance(StoredArray(tmp_path / "a.npy")[1], np.memmap)
+
+
+def test_refused(tmp_path, values):
+    np.save(tmp_path / "whole.npy", values)
+    damaged = {
+        "cut.npy": (tmp_path / "whole.npy").read_bytes()[:-10],
+        "text.npy": b"no array at all",
+        "empty.npy": b"",
+    }
+    for name, contents in damaged.items():
+        (tmp_path / name).write_bytes(contents)
+        with pytest.raises(InputError, match=rf"{re.escape(name)}: is not a stored array"):
+            StoredArray(tmp_path / name)
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "fortran.npy", np.asfortranarray(values))
+    for name in ("objects.npy", "fortran.npy", "missing.npy"):
+        with pytest.raises(InputError, match=name):
+            StoredArray(tmp_path / name)
+    for name in ("objects.npy", "fortran.npy", "text.npy"):
+        path = tmp_path / name
+        fsspec.filesystem("memory").pipe(f"/set/{name}", path.read_bytes())
+        with pytest.raises(InputError, match=name):
+            StoredArray(f"memory://set/{name}")
+
+
+def test_urls():
+    assert is_url("s3://bucket/set")
+    assert not is_url("/data/set")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_bytes("memory://nowhere/at.all")
