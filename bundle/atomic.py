@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bundle.errors import InputError
 
-__all__ = ["atomic_folder", "atomic_path", "check_output", "remove_partial"]
+__all__ = ["atomic_path", "check_output", "is_disk_full", "remove_partial"]
 
 PARTIAL_PREFIX = ".partial-"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_IN_NUMPY = re.compile(r"Not enough free space|requested and \d+ written")  # which gives no error number
 
 
 def check_output(path: str | os.PathLike, overwrite: bool, suffixes: tuple[str, ...] = ("",)) -> Path:
@@ -46,6 +48,11 @@ def partial_name(path: Path) -> Path:
     return path.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{path.name}")
 
 
+def is_disk_full(error: OSError) -> bool:
+    """Whether writing failed for want of space."""
+    return error.errno in _FULL or (error.errno is None and _FULL_IN_NUMPY.search(str(error)) is not None)
+
+
 def remove_partial(folder: str | os.PathLike, pattern: str) -> None:
     """Removes what killed runs left half written.
 
@@ -55,33 +62,6 @@ def remove_partial(folder: str | os.PathLike, pattern: str) -> None:
     """
     for leftover in Path(folder).glob(f"{PARTIAL_PREFIX}*-{pattern}"):
         leftover.unlink(missing_ok=True)
-
-
-@contextmanager
-def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """Gives a folder under a temporary name and renames it on success; removes it on failure.
-
-    One of that name that is there already is replaced; where another process has put one in the meantime, that stays.
-
-    Raises:
-        InputError: when the disk is full or the folder is not writable.
-    """
-    path = Path(path)
-    temporary = partial_name(path)
-    with _told_by_name(path):
-        try:
-            shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had the same number
-            temporary.mkdir(parents=True)
-            yield temporary
-            if path.exists():
-                shutil.rmtree(path)
-            try:
-                os.rename(temporary, path)
-            except OSError as error:
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                    raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
@@ -113,7 +93,7 @@ def _told_by_name(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         number = error.errno
-        if number == errno.ENOSPC:
+        if is_disk_full(error):
             raise InputError(path, "could not be written: the disk is full.", "Free some space and repeat.") from error
         if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise InputError(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from bundle.atomic import check_output
 from bundle.errors import InputError
 from bundle.import_command import export_scan, import_scan
+from bundle.inspect_command import inspect
+from bundle.prepare_command import prepare
 
 if TYPE_CHECKING:
     import torch
@@ -223,4 +225,6 @@ COMMANDS = {
     "convert": convert,
     "import": import_scan,
     "export": export_scan,
+    "prepare": prepare,
+    "inspect": inspect,
 }

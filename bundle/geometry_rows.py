@@ -7,12 +7,20 @@ import torch
 
 from bundle.geometry import ConeBeamGeometry
 
-__all__ = ["ROW_LENGTH", "pack_geometry", "unpack_geometry"]
+__all__ = ["COLUMNS", "ROW_LENGTH", "pack_geometry", "unpack_geometry"]
 
 _VECTORS = ("source_mm", "detector_centre_mm", "u_axis", "v_axis")
 _SIZES = (("detector_shape", 2), ("pixel_mm", 2), ("volume_shape", 3), ("voxel_mm", 3), ("volume_centre_mm", 3))
 ROW_LENGTH = 3 * len(_VECTORS) + 1 + sum(count for _, count in _SIZES)
 """Numbers in a row: the view's four vectors and angle, and the sizes, which are the same in every row."""
+
+
+COLUMNS = (
+    *(f"{name}.{axis}" for name in _VECTORS for axis in "xyz"),
+    "angles_rad",
+    *(f"{name}.{number}" for name, count in _SIZES for number in range(count)),
+)
+"""What each number is."""
 
 
 def pack_geometry(geometry: ConeBeamGeometry) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Times the projector's backends, classical reconstruction, and the simulation's share of a training step.
+"""Times the projector's backends, classical reconstruction, the simulation's share of a training step, and loading.
 
     python scripts/benchmark.py                        # everything, at the size of the paper's scans
     python scripts/benchmark.py projector --views 24   # one part
@@ -31,10 +31,12 @@ from bundle.classical import make_method  # noqa: E402
 from bundle.geometry import ConeBeamGeometry, circular  # noqa: E402
 from bundle.phantoms import asymmetric_phantom, voxelise  # noqa: E402
 from bundle.projector import BACKENDS, ConeBeamProjector  # noqa: E402
+from scripts.loading import benchmark_loading  # noqa: E402
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 Row = dict[str, str]
 _LONG_S = 20.0
+PARTS = ["projector", "classical", "training", "loading"]
 
 
 def scan(views: int, size: int, arc_rad: float = np.pi) -> ConeBeamGeometry:
@@ -245,7 +247,9 @@ def machine() -> str:
 def main() -> None:
     """Runs the chosen parts and prints their tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="?", default="all", choices=["all", "projector", "classical", "training"])
+    parser.add_argument(
+        "part", nargs="?", default="all", choices=["all", "projector", "classical", "training", "loading"]
+    )
     parser.add_argument("--views", type=int, nargs="+", default=[24, 200], help="numbers of views")
     parser.add_argument("--size", type=int, default=256, help="pixels and voxels per side")
     parser.add_argument("--batch", type=int, default=2, help="items of the training step")
@@ -259,6 +263,7 @@ def main() -> None:
         "projector": lambda: benchmark_projector(chosen.views, chosen.size, chosen.repeats),
         "classical": lambda: benchmark_classical(chosen.views, chosen.size, chosen.repeats),
         "training": lambda: benchmark_training(chosen.batch, chosen.size, chosen.repeats),
+        "loading": lambda: benchmark_loading(chosen.size, chosen.repeats),
     }
     text = machine() + "\n"
     print(text, flush=True)

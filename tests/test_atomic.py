@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import bundle.atomic
-from bundle.atomic import atomic_folder, atomic_path, check_output, remove_partial
+from bundle.atomic import atomic_path, check_output, remove_partial
 from bundle.checkpoint import save_checkpoint
 from bundle.data.ct_volume import write_hu
 from bundle.data.projection_file import ProjectionSet, write_projections
@@ -107,47 +107,3 @@ def test_left_overs_of_killed_runs_are_removed(tmp_path):
         (tmp_path / name).write_text("")
     remove_partial(tmp_path, "checkpoint*.pt")
     assert sorted(p.name for p in tmp_path.iterdir()) == [".partial-8-model.pt", "checkpoint_epoch=2.pt"]
-
-
-def test_folder_is_complete_or_absent(tmp_path):
-    target = tmp_path / "deep" / "case"
-    for contents in ("first", "second"):  # the second replaces the first
-        with atomic_folder(target) as temporary:
-            (temporary / "a.txt").write_text(contents)
-            assert temporary.parent == target.parent
-        assert (target / "a.txt").read_text() == contents
-
-    def fail():
-        with atomic_folder(target) as temporary:
-            (temporary / "a.txt").write_text("half")
-            raise OSError(errno.ENOSPC, "no space")
-
-    with pytest.raises(InputError, match="disk is full"):
-        fail()
-    assert (target / "a.txt").read_text() == "second"
-    assert [path.name for path in target.parent.iterdir()] == ["case"]
-
-
-def test_folder_that_another_process_has_made_meanwhile_stays(tmp_path, monkeypatch):
-    target = tmp_path / "case"
-    rename = os.rename
-
-    def too_late(source, destination):
-        target.mkdir()
-        (target / "a.txt").write_text("theirs")
-        rename(source, destination)
-
-    monkeypatch.setattr(os, "rename", too_late)
-    with atomic_folder(target) as temporary:
-        (temporary / "a.txt").write_text("ours")
-    assert (target / "a.txt").read_text() == "theirs"
-    assert [path.name for path in tmp_path.iterdir()] == ["case"]
-
-
-def test_folder_of_a_killed_process_with_the_same_number(tmp_path):
-    with atomic_folder(tmp_path / "case") as temporary:
-        name = temporary.name
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "left.txt").write_text("over")
-    with atomic_folder(tmp_path / "case") as temporary:
-        assert not list(temporary.iterdir())

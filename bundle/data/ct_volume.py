@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -14,7 +15,17 @@ from bundle.atomic import atomic_path, check_output
 from bundle.data.checks import check_finite, check_hounsfield, check_spatial
 from bundle.errors import InputError
 
-__all__ = ["LPS_TO_RAS", "NIFTI_SUFFIXES", "case_name", "read_ct", "write_hu"]
+__all__ = [
+    "LPS_TO_RAS",
+    "NIFTI_SUFFIXES",
+    "case_name",
+    "check_extent",
+    "check_nifti_header",
+    "check_text_header",
+    "read_ct",
+    "unreadable",
+    "write_hu",
+]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -55,10 +66,10 @@ def read_ct(path: str | os.PathLike, check_hu: bool = True) -> MetaTensor:
     elif path.stat().st_size == 0:
         raise InputError(path, "is empty.", "Copy or download it again.")
     elif name.endswith(NIFTI_SUFFIXES):
-        _check_nifti_header(path)
+        check_nifti_header(path)
         reader = NibabelReader()
     elif name.endswith(_ITK):
-        _check_text_header(path)
+        check_text_header(path)
         reader = _itk_reader(path)
     else:
         raise InputError(
@@ -69,7 +80,7 @@ def read_ct(path: str | os.PathLike, check_hu: bool = True) -> MetaTensor:
     try:
         image = LoadImage(reader=reader, image_only=True, ensure_channel_first=False)(path)
     except Exception as error:  # readers raise many kinds for damaged files
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     check_spatial(tuple(image.shape), path)
     values = image.numpy()
     check_finite(values, path)
@@ -78,12 +89,21 @@ def read_ct(path: str | os.PathLike, check_hu: bool = True) -> MetaTensor:
     spacing = np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0)
     if not np.isfinite(spacing).all() or (spacing <= 0).any():
         raise InputError(path, f"has the spacing {spacing.tolist()} mm.", "Correct the spacing in its header.")
-    extent = float((spacing * image.shape).max())
+    check_extent(image.shape, spacing, path)
+    return image.unsqueeze(0)
+
+
+def check_extent(shape: Sequence[int], spacing_mm: np.ndarray, source: object) -> None:
+    """Refuses volumes that are too short or too long for their spacing to be in millimetres.
+
+    Raises:
+        InputError: with the length.
+    """
+    extent = float((spacing_mm * shape).max())
     if not _EXTENT_MM[0] < extent < _EXTENT_MM[1]:
         raise InputError(
-            path, f"is {extent:.3g} mm long, so its spacing is in another unit.", "State the spacing in millimetres."
+            source, f"is {extent:.3g} mm long, so its spacing is in another unit.", "State the spacing in millimetres."
         )
-    return image.unsqueeze(0)
 
 
 def write_hu(hu: np.ndarray, affine_ras: np.ndarray, path: str | os.PathLike) -> None:
@@ -106,7 +126,8 @@ def write_hu(hu: np.ndarray, affine_ras: np.ndarray, path: str | os.PathLike) ->
         nib.save(image, temporary)
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def unreadable(path: Path, error: Exception) -> InputError:
+    """What a reader raised about a damaged file, in one line."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
@@ -126,13 +147,18 @@ def _itk_reader(path: Path) -> ITKReader:
     return ITKReader()
 
 
-def _check_nifti_header(path: Path) -> None:
+def check_nifti_header(path: Path) -> None:
+    """Refuses a NIfTI file without valid spacing, or without orientation and position.
+
+    Raises:
+        InputError: naming what is wrong with the header.
+    """
     try:
         # As stored: nib.load replaces spacings that make no sense with ones that do.
         with nib.openers.ImageOpener(path) as file:
             header = type(nib.load(path).header).from_fileobj(file, check=False)
     except Exception as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     spacing = np.asarray(header["pixdim"][1:4], dtype=float)
     if not np.isfinite(spacing).all() or (spacing <= 0).any():
         raise InputError(path, f"has the spacing {spacing.tolist()} mm.", "Correct pixdim in its header.")
@@ -142,7 +168,12 @@ def _check_nifti_header(path: Path) -> None:
         )
 
 
-def _check_text_header(path: Path) -> None:
+def check_text_header(path: Path) -> None:
+    """Refuses a MetaImage or NRRD file without valid spacing.
+
+    Raises:
+        InputError: naming what is wrong with the header.
+    """
     kind = "nrrd" if path.suffix.lower() in (".nrrd", ".nhdr") else "meta"
     with open(path, "rb") as file:
         head = file.read(65536).split(b"\n\n")[0] if kind == "nrrd" else file.read(65536)
@@ -192,6 +223,6 @@ def _check_dicom_folder(path: Path) -> None:
     try:
         first.ReadImageInformation()
     except RuntimeError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if not first.GetMetaDataDictionary().HasKey("0028|0030"):
         raise InputError(path, "states no pixel spacing.", "Export the series again with PixelSpacing (0028,0030).")

@@ -14,7 +14,7 @@ from monai.data import load_decathlon_datalist
 
 from bundle.data.ct_volume import case_name
 from bundle.errors import InputError
-from bundle.prepared.stored_array import is_url, read_bytes
+from bundle.prepared.byte_ranges import is_url, read_bytes
 
 __all__ = [
     "LISTING",
@@ -61,7 +61,7 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
             raise InputError(
                 f"{dataset_dir}/{LISTING}", f"has no section {section!r}.", f"It has {', '.join(sorted(sections))}."
             )
-        if is_url(dataset_dir):
+        if is_url(dataset_dir) or not sections[section]:
             cases = [{**case, "image": f"{dataset_dir}/{case['image']}"} for case in sections[section]]
         else:
             cases = load_decathlon_datalist(str(folder / LISTING), is_segmentation=False, data_list_key=section)

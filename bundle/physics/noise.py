@@ -16,8 +16,9 @@ __all__ = ["DetectorNoise", "case_generator"]
 
 
 def case_generator(seed: int, case: object, device: str | torch.device) -> torch.Generator:
-    """Source of randomness that is the same for a case every time, and another for every case."""
-    return torch.Generator(device).manual_seed((seed << 32) + zlib.crc32(str(case).encode()))
+    """Source of randomness that is the same for a case every time, and another for every case and seed."""
+    # PyTorch's generator on CPUs takes 32 bits of a seed and no more.
+    return torch.Generator(device).manual_seed(zlib.crc32(f"{seed} {case}".encode()))
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ import torch
 from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import ROW_LENGTH, unpack_geometry
+from bundle.prepared.byte_ranges import read_bytes
 from bundle.prepared.precision import Coding
 from bundle.prepared.projections import StoredProjections
-from bundle.prepared.stored_array import StoredArray, read_bytes
+from bundle.prepared.stored_array import StoredArray
 from bundle.prepared.volume import LatticeVolume
 
 __all__ = ["DESCRIPTION", "FORMAT", "VERSION", "PreparedCase"]

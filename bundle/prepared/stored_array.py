@@ -5,47 +5,19 @@ from __future__ import annotations
 import io
 import math
 import os
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bundle.errors import InputError
-from bundle.optional import require
+from bundle.prepared.byte_ranges import is_url, read_bytes, read_into
 
-__all__ = ["StoredArray", "is_url", "read_bytes"]
+__all__ = ["StoredArray"]
 
 _HEADER_BYTES = 4096  # holds the header of every array with less than a hundred axes
 
 
-def is_url(path: str | os.PathLike) -> bool:
-    """Whether a path names an object store, such as s3://bucket/set, rather than a file."""
-    return "://" in str(path)
-
-
-def read_bytes(path: str | os.PathLike, start: int = 0, end: int | None = None) -> bytes:
-    """Reads a file, or an object of a store, between two positions.
-
-    Raises:
-        InputError: when it cannot be read.
-    """
-    try:
-        if is_url(path):
-            fsspec = require("fsspec", "fsspec", f"reading {path}")
-            system, name = fsspec.core.url_to_fs(str(path))
-            return system.cat_file(name, start=start, end=end)
-        with open(path, "rb") as file:
-            file.seek(start)
-            return file.read(-1 if end is None else end - start)
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read ({error}).", "Check the path, or copy it again.") from error
-
-
 class StoredArray:
     """A .npy file of which only what is asked for is read.
-
-    Files are mapped into memory, so that their pages are shared by all processes; objects of a store are read by
-    ranges of bytes.
 
     Args:
         path: file, or URL of an object (s3://..., https://...).
@@ -56,53 +28,46 @@ class StoredArray:
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = str(path)
-        self._map: np.ndarray | None = None
-        if is_url(path):
-            self.shape, self.dtype, self._offset = self._read_header()
-            return
         try:
-            self._map = np.load(Path(path), mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            stream = io.BytesIO(read_bytes(path, _HEADER_BYTES))
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            self.shape, fortran, self.dtype = read(stream)
+        except InputError:
+            raise
+        except (ValueError, EOFError) as error:
             raise self._damaged(error) from error
-        self.shape, self.dtype = self._map.shape, self._map.dtype
-        self._check(fortran=not self._map.flags.c_contiguous)
+        self._offset = stream.tell()
+        if self.dtype.kind not in "fiu" or fortran or not self.shape:
+            raise self._damaged(f"{self.dtype} in {'Fortran' if fortran else 'C'} order")
+        if not is_url(path) and os.path.getsize(path) != self._offset + self.nbytes:
+            raise self._damaged(f"{os.path.getsize(path)} bytes, not {self._offset + self.nbytes}")
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, index: Any) -> np.ndarray:
-        """The parts at a leading index, or at several [k]: [k, ...]. Parts of files are views of the mapped file."""
-        if self._map is not None:
-            return self._map[index]
-        if np.ndim(index) > 0:
-            return np.stack([self[int(i)] for i in index])
-        part = self.shape[1:]
-        size = math.prod(part) * self.dtype.itemsize
-        start = self._offset + range(len(self))[int(index)] * size
-        return np.frombuffer(read_bytes(self.path, start, start + size), self.dtype).reshape(part)
+    @property
+    def nbytes(self) -> int:
+        """Size of all of it."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def __getitem__(self, index: int | np.ndarray) -> np.ndarray:
+        """The part at a leading index, or at several [k]: [k, ...].
+
+        Raises:
+            IndexError: when there is none.
+        """
+        rows = [range(len(self))[i] for i in np.ravel(index).tolist()]
+        parts = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        if rows:
+            read_into(parts, self.path, [self._offset + row * parts[0].nbytes for row in rows])
+        return parts if np.ndim(index) else parts[0]
 
     def read(self) -> np.ndarray:
-        """All of it, in memory."""
-        if self._map is not None:
-            return np.array(self._map)
-        start, size = self._offset, math.prod(self.shape) * self.dtype.itemsize
-        return np.frombuffer(read_bytes(self.path, start, start + size), self.dtype).reshape(self.shape).copy()
-
-    def _read_header(self) -> tuple[tuple[int, ...], np.dtype, int]:
-        stream = io.BytesIO(read_bytes(self.path, 0, _HEADER_BYTES))
-        try:
-            version = np.lib.format.read_magic(stream)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = read(stream)
-        except (ValueError, EOFError) as error:
-            raise self._damaged(error) from error
-        self.shape, self.dtype = shape, dtype
-        self._check(fortran)
-        return shape, dtype, stream.tell()
-
-    def _check(self, fortran: bool) -> None:
-        if self.dtype.kind not in "fiu" or fortran:
-            raise self._damaged(f"{self.dtype} in {'Fortran' if fortran else 'C'} order")
+        """All of it."""
+        whole = np.empty(self.shape, self.dtype)
+        read_into(whole[None], self.path, [self._offset])
+        return whole
 
     def _damaged(self, reason: object) -> InputError:
         return InputError(

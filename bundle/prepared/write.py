@@ -11,7 +11,7 @@ import numpy as np
 
 from bundle.atomic import atomic_path
 from bundle.geometry import ConeBeamGeometry
-from bundle.geometry_rows import pack_geometry
+from bundle.geometry_rows import COLUMNS, pack_geometry
 from bundle.prepared.case import DESCRIPTION, FORMAT, VERSION
 from bundle.prepared.lattice import lattice_factors, split_blocks
 from bundle.prepared.precision import PRECISIONS, precise_coding
@@ -66,7 +66,8 @@ def write_case(
         },
         "geometry": {
             **_write(folder / "geometry.npy", pack_geometry(geometry).numpy()),
-            "axes": ["view", "row of bundle/geometry_rows.py"],
+            "axes": ["view", "column"],
+            "columns": list(COLUMNS),
         },
         "projections": None,
         "labels": None,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from bundle.checksums import file_sha256
 from bundle.scanners.image_headers import pixel_files
 
 __all__ = ["describe_files"]
@@ -25,6 +25,5 @@ def describe_files(files: Iterable[Path]) -> list[dict[str, str]]:
     described = []
     for path in files:
         for part in pixel_files(path):
-            with part.open("rb") as file:
-                described.append({"name": part.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()})
+            described.append({"name": part.name, "sha256": file_sha256(part)})
     return described

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bundle.errors import InputError
-from bundle.physics.noise import DetectorNoise
+from bundle.physics.noise import DetectorNoise, case_generator
 
 
 @pytest.mark.parametrize("p", [0.0, 2.0, 4.0])
@@ -60,3 +60,12 @@ def test_level_is_drawn_from_its_range():
 def test_wrong_ranges_are_refused(photons):
     with pytest.raises(InputError, match="noise"):
         DetectorNoise(photons)
+
+
+def test_a_generator_of_its_own_for_every_case_and_seed():
+    drawn = [
+        torch.rand(4, generator=case_generator(seed, case, "cpu")).tolist()
+        for seed, case in [(0, "a"), (0, "a"), (1, "a"), (0, "b"), (1 << 40, "a")]
+    ]
+    assert drawn[0] == drawn[1]
+    assert len({tuple(values) for values in drawn}) == 4

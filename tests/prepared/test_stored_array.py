@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bundle.errors import InputError
-from bundle.prepared.stored_array import StoredArray, is_url, read_bytes
+from bundle.prepared.byte_ranges import is_url, read_bytes
+from bundle.prepared.stored_array import StoredArray
 
 fsspec = pytest.importorskip("fsspec", reason="needs fsspec")
 
@@ -38,26 +41,49 @@ def test_parts(stored, values):
         stored[5]
 
 
-def test_a_store_is_asked_for_no_more_than_the_part(tmp_path, values, monkeypatch):
+def test_a_store_is_asked_once_for_no_more_than_the_parts(tmp_path, values, monkeypatch):
     np.save(tmp_path / "a.npy", values)
     memory = fsspec.filesystem("memory")
     memory.pipe("/set/b.npy", (tmp_path / "a.npy").read_bytes())
     array = StoredArray("memory://set/b.npy")
     asked = []
-    original = type(memory).cat_file
-    monkeypatch.setattr(
-        type(memory),
-        "cat_file",
-        lambda self, path, start=None, end=None: asked.append((start, end)) or original(self, path, start, end),
-    )
-    np.testing.assert_array_equal(array[2], values[2])
-    ((start, end),) = asked
-    assert end - start == values[2].nbytes
+    original = type(memory).cat_ranges
+
+    def recorded(self, paths, starts, ends, **options):
+        asked.append([end - start for start, end in zip(starts, ends)])
+        return original(self, paths, starts, ends, **options)
+
+    monkeypatch.setattr(type(memory), "cat_ranges", recorded)
+    np.testing.assert_array_equal(array[np.array([2, 4])], values[[2, 4]])
+    assert asked == [[values[2].nbytes] * 2]
 
 
-def test_a_file_is_mapped(tmp_path, values):
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+def test_no_file_stays_open(tmp_path, values):
+    """A process keeps thousands of arrays."""
     np.save(tmp_path / "a.npy", values)
-    assert isinstance(StoredArray(tmp_path / "a.npy")[1], np.memmap)
+    before = len(os.listdir("/proc/self/fd"))
+    arrays = [StoredArray(tmp_path / "a.npy") for _ in range(20)]
+    for array in arrays:
+        array[0]
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+@pytest.mark.skipif(not os.path.isfile("/proc/self/io"), reason="needs /proc")
+def test_a_part_is_all_that_is_read(tmp_path):
+    large = np.random.default_rng(0).random((50, 1000))
+    np.save(tmp_path / "a.npy", large)
+    array = StoredArray(tmp_path / "a.npy")
+
+    def read_so_far() -> int:
+        lines = Path("/proc/self/io").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("rchar")).split()[1])
+
+    start = read_so_far()
+    counted = read_so_far() - start  # what reading the counter adds
+    start = read_so_far()
+    np.testing.assert_array_equal(array[np.array([7, 40])], large[[7, 40]])
+    assert read_so_far() - start - counted <= 2 * large[0].nbytes + 1000
 
 
 def test_refused(tmp_path, values):

@@ -1,0 +1,60 @@
+"""Any folder of CT volumes, and of folders with DICOM slices."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from bundle.data.ct_volume import NIFTI_SUFFIXES, case_name
+from bundle.data.datalist import case_names
+from bundle.datasets.dicom_series import is_dicom, patient_digest
+from bundle.datasets.labels import with_label
+from bundle.datasets.raw_case import RawCase, RawFile
+from bundle.datasets.source_tree import search
+from bundle.errors import InputError
+
+__all__ = ["LAYOUT", "find"]
+
+LAYOUT = "files in NIfTI, MetaImage or NRRD format, or folders of DICOM slices"
+
+_SUFFIXES = (*NIFTI_SUFFIXES, ".mha", ".mhd", ".nrrd", ".nhdr")
+_LABEL = re.compile(r"(.+)_(?:labels?|seg)", flags=re.IGNORECASE)
+
+
+def find(source: Path) -> list[RawCase]:
+    """One case per volume and per folder of DICOM slices.
+
+    X_labels, X_label or X_seg beside X is the label of X. Cases are named by their file or folder, or, where two of
+    different folders share a name, by the path from the source. Patients are the cases themselves, and of DICOM series
+    a digest of the PatientID.
+    """
+    tree = search(source)
+    found: list[tuple[RawFile, list[RawFile]]] = []
+    for folder, files in tree.folders:
+        volumes = [path for path in files if path.name.lower().endswith(_SUFFIXES)]
+        stems = {case_name(path) for path in volumes}
+        labels: dict[str, list[RawFile]] = {}
+        for path in volumes:
+            told = _LABEL.fullmatch(case_name(path))
+            if told and told.group(1) in stems:
+                labels.setdefault(told.group(1), []).append(RawFile(path))
+        is_label = {label.path for each in labels.values() for label in each}
+        found += [(RawFile(path), labels.get(case_name(path), [])) for path in volumes if path not in is_label]
+        if any(is_dicom(path) for path in files):
+            found.append((RawFile(folder), []))
+    names = case_names([str(image.path) for image, _ in found], source)
+    cases = [
+        with_label(_with_patient(RawCase(name, name, image)), labels, needed=False)
+        for name, (image, labels) in zip(names, found)
+    ]
+    return cases + tree.outside
+
+
+def _with_patient(case: RawCase) -> RawCase:
+    if not case.image.path.is_dir():
+        return case
+    try:
+        return replace(case, patient=patient_digest(case.image.path) or case.name)
+    except InputError as problem:
+        return replace(case, problem=problem)

@@ -1,0 +1,62 @@
+"""What applies to the cases of every data set: names, uniqueness, and staying inside the source."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bundle.datasets.raw_case import RawCase
+from bundle.datasets.source_tree import outside_problem
+from bundle.datasets.sources import source_files
+from bundle.errors import InputError
+
+__all__ = ["with_problems"]
+
+_LONGEST_NAME = 150  # leaves room for what is added to it in names of 255
+
+
+def with_problems(cases: Sequence[RawCase], source: Path) -> list[RawCase]:
+    """The cases, each with its first problem.
+
+    Args:
+        cases: cases as found; those with a problem keep it.
+        source: resolved folder that no file may lie outside of.
+    """
+    by_name: dict[str, list[RawCase]] = defaultdict(list)
+    for case in cases:
+        by_name[case.name].append(case)
+    return [
+        case if case.problem else replace(case, problem=_problem(case, by_name[case.name], source)) for case in cases
+    ]
+
+
+def _problem(case: RawCase, namesakes: Sequence[RawCase], source: Path) -> InputError | None:
+    fault = _name_fault(case.name)
+    if fault:
+        return InputError(case.image, f"gives a case the name {case.name!r}, which {fault}.", "Rename it.")
+    if len(namesakes) > 1:
+        files = " and ".join(str(each.image) for each in namesakes)
+        return InputError(files, f"are {len(namesakes)} cases of one name, {case.name}.", "Rename all but one.")
+    # Links first: what lies elsewhere is none of ours to open.
+    for raw in (case.image, case.label):
+        if raw is not None and not raw.path.resolve().is_relative_to(source):
+            return outside_problem(raw.path)
+    try:
+        files = source_files(case)
+    except InputError as problem:
+        return problem
+    return next((outside_problem(path) for path in files if not path.resolve().is_relative_to(source)), None)
+
+
+def _name_fault(name: str) -> str | None:
+    if "/" in name or "\\" in name:
+        return "holds a path separator"
+    if ".." in name or name.startswith(".") or not name:
+        return "leads elsewhere or is hidden"
+    if not name.isprintable():
+        return "holds control characters"
+    if len(name) > _LONGEST_NAME or len(name.encode()) > _LONGEST_NAME:
+        return f"is longer than {_LONGEST_NAME} characters"
+    return None

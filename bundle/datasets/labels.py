@@ -1,0 +1,24 @@
+"""Joining images with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bundle.datasets.raw_case import RawCase, RawFile
+from bundle.errors import InputError
+
+__all__ = ["with_label"]
+
+
+def with_label(case: RawCase, labels: Sequence[RawFile], needed: bool) -> RawCase:
+    """The case with its label, or with the problem that it has none though one is needed, or several."""
+    if len(labels) > 1:
+        named = " and ".join(str(label) for label in labels)
+        return replace(case, problem=InputError(case.image, f"has several labels, {named}.", "Leave one of them."))
+    if not labels and needed:
+        return replace(
+            case,
+            problem=InputError(case.image, f"has no label named {case.name}.", "Download the labels into the source."),
+        )
+    return replace(case, label=labels[0] if labels else None)

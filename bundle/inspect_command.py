@@ -1,0 +1,46 @@
+"""The command that shows a prepared data set to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    source: str, output: str | None = None, cases: str | Sequence[str] | None = None, overwrite: bool = False
+) -> None:
+    """Prints a table of a prepared data set, and draws a contact sheet of every case.
+
+    Args:
+        source: folder that python -m bundle prepare wrote.
+        output: folder for table.csv, a PNG per case and overview.png; inspection in the source if not given.
+        cases: names of the cases to look at, as "[first,second]"; all if not given.
+        overwrite: replace an earlier inspection.
+    """
+    from bundle.inspection.listing import list_cases
+    from bundle.inspection.run import inspect_dataset
+    from bundle.inspection.summary import COLUMNS, printed
+
+    names = None if cases is None else [cases] if isinstance(cases, str) else [str(name) for name in cases]
+    folder = Path(source)
+    target = folder / "inspection" if output is None else Path(output)
+    listed = list_cases(folder, names)
+    widths = {name: max(len(heading), 7) for name, heading in COLUMNS.items()}
+    widths.update(voxels=15, voxel_mm=18, projection_min=10, checksums=9, problem=0)
+    for name, texts in (("case", (c.name for c in listed)), ("patient", (c.patient for c in listed))):
+        widths[name] = max(widths[name], *(len(text) for text in texts))
+    widths["section"] = max(len(case.section) for case in listed)
+
+    def line(texts: dict[str, str]) -> str:
+        return "  ".join(text.ljust(widths[name]) for name, text in texts.items()).rstrip()
+
+    def show(row: dict[str, Any]) -> None:
+        print(line(printed(row)), flush=True)
+
+    print(line(COLUMNS))
+    rows = inspect_dataset(folder, target, names, overwrite, show)
+    troubled = sum(bool(row["problem"]) for row in rows)
+    print(f"{len(rows)} cases, {troubled} with a problem; look at the sheets in {target}")

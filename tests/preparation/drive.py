@@ -1,0 +1,11 @@
+"""Runs a preparation in a process of its own: python -m tests.preparation.drive SOURCE OUTPUT JOURNAL PAUSE_S."""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # workers import this module, too
+    from tests.preparation.fake_case import FakeSettings, find
+    from tests.preparation.runs import run
+
+    source, output, journal, pause_s = sys.argv[1:]
+    print(run(find(Path(source)), Path(source), Path(output), FakeSettings(journal, pause_s=float(pause_s))).counts)
