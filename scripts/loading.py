@@ -82,7 +82,7 @@ def median_in_worker(transform: Callable[[dict], dict], cases: list[dict], repea
         arrivals.append(time.perf_counter())
     torch.set_num_threads(threads)
     steady = np.diff(arrivals[_CASES:])
-    return float(steady.mean()) / 2
+    return float(np.median(steady)) / 2
 
 
 if __name__ == "__main__":

@@ -64,7 +64,11 @@ class _PrepareProjections(PrepareBatch):
 
     def _projections(self, batch: dict[str, Any], device: torch.device, options: dict[str, Any]) -> torch.Tensor:
         if "projections" in batch:
-            return _plain(batch["projections"]).to(device, **options)
+            projections = _plain(batch["projections"]).to(device, **options)
+            if "projection_coding" not in batch:
+                return projections
+            scale, offset = _plain(batch["projection_coding"]).to(device, **options)[:, :, None, None, None].unbind(1)
+            return projections.float() * scale + offset
         images = batch["image"]
         cases = batch.get("case", [None] * len(images))
         scans = []

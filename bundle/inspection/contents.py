@@ -64,7 +64,7 @@ def read_contents(folder: Path) -> CaseContents:
     shown = opposite_views(geometry)
     limits = None
     if case.projections is not None:
-        projections = case.projections[list(shown)].numpy()
+        projections = case.projections.values(list(shown)).numpy()
         sinogram, limits = _read_sinogram(case, geometry.detector_shape[0] // 2)
         check_finite(np.array(limits), folder / "projections.npy")
     else:
@@ -89,7 +89,7 @@ def _read_sinogram(case: PreparedCase, row: int) -> tuple[np.ndarray, tuple[floa
     lines: list[np.ndarray] = []
     limits: list[Sequence[float]] = []
     for view in range(len(case.projections)):
-        image = case.projections[view].numpy()
+        image = case.projections.values(view).numpy()
         lines.append(image[row].copy())
         limits.append((float(image.min()), float(image.max())))
     low, high = np.array(limits).T

@@ -26,8 +26,9 @@ class OpenPreparedd(MapTransform):
     """Opens prepared cases: their views, and the whole volume where it is asked for.
 
     The entry with a case's folder becomes its volume [1, X, Y, Z] with the affine in RAS mm, or stays what it is, for
-    training on points alone. The item gets "projections", which SampleViewsd reads views of, with their "matrices"
-    [views, 3, 4], "geometry" [views, 26] and "angles_rad" [views], and "acquisition", the physics that they have.
+    training on points alone. The item gets "projections", which SampleViewsd reads views of as they are stored, so
+    that half the bytes travel to the device; "projection_coding" [2], their scale and offset; the views' "matrices"
+    [views, 3, 4], "geometry" [views, 26] and "angles_rad" [views]; and "acquisition", the physics that they have.
 
     Args:
         keys: entries that hold cases' folders.
@@ -65,9 +66,11 @@ class OpenPreparedd(MapTransform):
         geometry = unpack_geometry(rows[:1])
         for name in ("detector_shape", "pixel_mm"):
             _check_equal(case, self.scan, name, getattr(geometry, name))
+        projections = case.open_projections(flip)
         return {
             **views,
-            "projections": case.open_projections(flip),
+            "projections": projections,
+            "projection_coding": torch.tensor([projections.coding.scale, projections.coding.offset]),
             "acquisition": case.record["projections"]["acquisition"],
         }
 

@@ -29,6 +29,10 @@ class StoredProjections:
         return len(self.array)
 
     def __getitem__(self, views: int | Sequence[int] | torch.Tensor) -> torch.Tensor:
+        """Stored numbers: [V, U] of one view, [views, V, U] of several."""
+        numbers = self.array[np.asarray(views)]
+        return torch.from_numpy(numbers[..., ::-1, :].copy() if self.flip_rows else numbers)
+
+    def values(self, views: int | Sequence[int] | torch.Tensor) -> torch.Tensor:
         """Normalised float32 projections: [V, U] of one view, [views, V, U] of several."""
-        values = self.coding.decode(self.array[np.asarray(views)])
-        return torch.from_numpy(values[..., ::-1, :].copy() if self.flip_rows else values)
+        return torch.from_numpy(self.coding.decode(self[views].numpy()))

@@ -60,12 +60,16 @@ def test_decoded_on_a_device_as_on_disk(folder):
 def test_views_alone_and_turned_round(folder):
     case = PreparedCase.open(folder)
     views = torch.tensor([3, 0, 3])
-    chosen = case.projections[views]
+    chosen = case.projections.values(views)
     assert chosen.shape == (3, 24, 32)
     assert chosen.dtype == torch.float32
-    assert torch.equal(chosen[0], case.projections[3])
+    assert torch.equal(chosen[0], case.projections.values(3))
     assert not torch.equal(chosen[0], chosen[1])
-    assert torch.equal(case.open_projections(flip_rows=True)[views], chosen.flip(1))
+    assert torch.equal(case.open_projections(flip_rows=True).values(views), chosen.flip(1))
+    stored = case.projections[views]
+    assert stored.dtype == torch.uint16
+    coding = case.projections.coding
+    torch.testing.assert_close(stored.float() * coding.scale + coding.offset, chosen)
 
 
 def test_without_projections(tmp_path, scan):

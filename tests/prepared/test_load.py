@@ -77,7 +77,9 @@ def test_views_belong_to_their_geometry(folder, scan, phantom, row_direction):
     batch = {"image": torch.from_numpy(phantom)[None, None], **{k: item[k][None] for k in ("matrices", "sparse_mask")}}
     batch["geometry"] = item["geometry"][None]
     simulated = PrepareVolume(turned)(batch, "cpu")[0][0]
-    torch.testing.assert_close(item["projections"], simulated, rtol=0, atol=2e-4)
+    stored = {**batch, **{key: item[key][None] for key in ("projections", "projection_coding")}}
+    assert stored["projections"].dtype == torch.uint16
+    torch.testing.assert_close(PrepareVolume(turned)(stored, "cpu")[0][0], simulated, rtol=0, atol=2e-4)
     expected = turned.geometry(turned.candidate_angles_rad[item["views"]]).unit_matrices()
     np.testing.assert_allclose(item["matrices"], expected, rtol=1e-5, atol=1e-6)
 
@@ -92,7 +94,8 @@ def test_on_the_fly_from_resident_volumes(folder, scan, phantom):
     projections, values, _, arguments = PreparePoints(scan, volumes=volumes)(next(iter(loader)), "cpu")
     assert projections.shape == (2, 6, 24, 32)
     stored = item_of(folder, OpenPreparedd("image", scan), SampleViewsd(scan, [4], 6), SampleBlockd(10))
-    torch.testing.assert_close(projections[1], stored["projections"], rtol=0, atol=2e-4)
+    scale, offset = stored["projection_coding"]
+    torch.testing.assert_close(projections[1], stored["projections"].float() * scale + offset, rtol=0, atol=2e-4)
     assert torch.equal(values[0], item["values"])
     assert arguments["points"].shape == (2, 10, 3)
 
