@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bundle.errors import InputError
+
 __all__ = ["inspect"]
 
 
@@ -24,6 +26,8 @@ def inspect(
     from bundle.inspection.run import inspect_dataset
     from bundle.inspection.summary import COLUMNS, printed
 
+    if cases is not None and not cases:
+        raise InputError("cases", "names none.", "Leave it out to look at all.")
     names = None if cases is None else [cases] if isinstance(cases, str) else [str(name) for name in cases]
     folder = Path(source)
     target = folder / "inspection" if output is None else Path(output)

@@ -21,9 +21,15 @@ def read_rows(path: str | os.PathLike) -> list[dict[str, str]]:
 
 
 def write_rows(rows: list[dict[str, Any]], path: str | os.PathLike) -> None:
-    """Writes a table, complete or not at all."""
+    """Writes a table, complete or not at all.
+
+    What is no text, as in names of files that are not UTF-8, is written as the escapes that Python shows.
+    """
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)

@@ -247,9 +247,7 @@ def machine() -> str:
 def main() -> None:
     """Runs the chosen parts and prints their tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "part", nargs="?", default="all", choices=["all", "projector", "classical", "training", "loading"]
-    )
+    parser.add_argument("part", nargs="?", default="all", choices=["all", *PARTS])
     parser.add_argument("--views", type=int, nargs="+", default=[24, 200], help="numbers of views")
     parser.add_argument("--size", type=int, default=256, help="pixels and voxels per side")
     parser.add_argument("--batch", type=int, default=2, help="items of the training step")

@@ -7,14 +7,14 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from monai.data import load_decathlon_datalist
 
+from bundle.byte_ranges import is_url, read_bytes
 from bundle.data.ct_volume import case_name
 from bundle.errors import InputError
-from bundle.prepared.byte_ranges import is_url, read_bytes
 
 __all__ = [
     "LISTING",
@@ -51,12 +51,13 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
         InputError: when the folder, the section or all cases are missing, a case is listed twice, or only some have
             projections.
     """
+    dataset_dir = os.fspath(dataset_dir).rstrip("/") or "/"
     folder = Path(dataset_dir)
     if not is_url(dataset_dir) and not folder.is_dir():
-        raise InputError(f"dataset_dir {folder}", "is not a folder.", "Give the folder with the CT volumes.")
+        raise InputError(f"dataset_dir {dataset_dir}", "is not a folder.", "Give the folder with the CT volumes.")
     listing = _read_listing(dataset_dir)
     if listing is not None:
-        sections = _sections(listing)
+        sections = _sections(listing, dataset_dir)
         if section not in sections:
             raise InputError(
                 f"{dataset_dir}/{LISTING}", f"has no section {section!r}.", f"It has {', '.join(sorted(sections))}."
@@ -72,9 +73,8 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
             "%s has no %s: all %d volumes serve as %s cases.", folder, LISTING, len(cases), section
         )
     if not cases:
-        raise InputError(
-            f"dataset_dir {folder}", f"has no {section} cases.", f"Put volumes there ({', '.join(_SUFFIXES)})."
-        )
+        remedy = f"Put volumes there ({', '.join(_SUFFIXES)})." if listing is None else f"Add some to its {LISTING}."
+        raise InputError(f"dataset_dir {dataset_dir}", f"has no {section} cases.", remedy)
     if 0 < sum("projections" in case for case in cases) < len(cases):
         raise InputError(
             f"{dataset_dir}/{LISTING}",
@@ -95,17 +95,16 @@ def is_prepared(dataset_dir: str | os.PathLike) -> bool:
 def split_checksum(dataset_dir: str | os.PathLike) -> str:
     """What the sections of a data set's listing hold, in 16 characters; the same for the same split anywhere.
 
-    Empty where there is no listing.
+    Cases are known by their "case", or by the path of their image as it is listed. Empty where there is no listing.
     """
     listing = _read_listing(dataset_dir)
     if listing is None:
         return ""
-    return sections_checksum(
-        {
-            section: [str(case.get("case") or case_name(case["image"])) for case in cases]
-            for section, cases in _sections(listing).items()
-        }
-    )
+    names = {
+        section: [str(case.get("case") or PurePosixPath(case["image"])) for case in cases]
+        for section, cases in _sections(listing, dataset_dir).items()
+    }
+    return sections_checksum(names)
 
 
 def sections_checksum(sections: Mapping[str, Iterable[str]]) -> str:
@@ -115,20 +114,34 @@ def sections_checksum(sections: Mapping[str, Iterable[str]]) -> str:
 
 
 def _read_listing(dataset_dir: str | os.PathLike) -> dict[str, Any] | None:
-    path = f"{dataset_dir}/{LISTING}"
+    path = f"{os.fspath(dataset_dir).rstrip('/')}/{LISTING}"
     if not is_url(dataset_dir) and not Path(path).is_file():
         return None
     try:
-        return json.loads(read_bytes(path))
+        listing = json.loads(read_bytes(path))
+    except InputError:
+        raise
     except ValueError as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(path, f"is not valid JSON ({error}).", "Mend the file.") from error
+    if not isinstance(listing, dict):
+        raise InputError(path, "has no sections.", 'Let it be {"training": [{"image": ...}, ...], ...}.')
+    return listing
 
 
-def _sections(listing: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The lists of cases, out of all that a listing says."""
-    return {name: value for name, value in listing.items() if isinstance(value, list)}
+def _sections(listing: dict[str, Any], source: object) -> dict[str, list[dict[str, Any]]]:
+    """The lists of cases, out of all that a listing says; paths alone, as in Decathlon's tests, become cases."""
+    sections = {}
+    for name, entries in listing.items():
+        if not isinstance(entries, list):
+            continue
+        cases = [{"image": entry} if name == "test" and isinstance(entry, str) else entry for entry in entries]
+        if all(isinstance(case, dict) and isinstance(case.get("image"), str) for case in cases):
+            sections[name] = cases
+        elif name in ("training", "validation", "test"):
+            raise InputError(
+                f"{source}/{LISTING}", f"has an entry without an image in {name}.", 'Let each be {"image": path}.'
+            )
+    return sections
 
 
 def case_names(paths: Sequence[str], folder: Path) -> list[str]:

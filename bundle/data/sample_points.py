@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from monai.transforms import Randomizable, Transform
 
+from bundle.errors import InputError
 from bundle.sampling.points import draw_voxels, is_held_out, voxel_positions
 
 __all__ = ["SamplePointsd"]
@@ -31,6 +32,8 @@ class SamplePointsd(Randomizable, Transform):
         self.key = key
         self.corner = corner
         self.hold_out_every = hold_out_every
+        if hold_out_every is not None and hold_out_every < 2:
+            raise InputError("hold_out_every", f"is {hold_out_every}.", "Give at least 2, or null to draw from all.")
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Transforms one item."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from bundle.data.datalist import case_names
 from bundle.datasets.dicom_series import is_dicom, patient_digest
 from bundle.datasets.labels import with_label
 from bundle.datasets.raw_case import RawCase, RawFile
-from bundle.datasets.source_tree import search
+from bundle.datasets.source_tree import linked_copies, search, unusable
 from bundle.errors import InputError
 
 __all__ = ["LAYOUT", "find"]
@@ -41,18 +42,33 @@ def find(source: Path) -> list[RawCase]:
                 labels.setdefault(told.group(1), []).append(RawFile(path))
         is_label = {label.path for each in labels.values() for label in each}
         found += [(RawFile(path), labels.get(case_name(path), [])) for path in volumes if path not in is_label]
-        if any(is_dicom(path) for path in files):
+        slices = [path for path in files if is_dicom(path)]
+        if any(path.name.lower().endswith(".dcm") or _can_be_opened(path) for path in slices):
             found.append((RawFile(folder), []))
-    names = case_names([str(image.path) for image, _ in found], source)
+        else:  # by nothing but the lack of a suffix
+            problem = "may be a DICOM slice but cannot be read."
+            tree.problems += [unusable(path, InputError(path, problem, "Correct its permissions.")) for path in slices]
+    copies = linked_copies(image for image, _ in found)
+    found = [(image, labels) for image, labels in found if image not in copies]
+    # Only the source itself has no path from the source.
+    names = [name or source.name for name in case_names([str(image.path) for image, _ in found], source)]
     cases = [
         with_label(_with_patient(RawCase(name, name, image)), labels, needed=False)
         for name, (image, labels) in zip(names, found)
     ]
-    return cases + tree.outside
+    return cases + tree.problems
+
+
+def _can_be_opened(path: Path) -> bool:
+    try:
+        with open(path, "rb"):
+            return True
+    except OSError:
+        return False
 
 
 def _with_patient(case: RawCase) -> RawCase:
-    if not case.image.path.is_dir():
+    if not os.path.isdir(case.image.path):
         return case
     try:
         return replace(case, patient=patient_digest(case.image.path) or case.name)

@@ -32,7 +32,13 @@ def archive_members(archive: Path, suffix: str) -> list[str]:
         raise InputError(archive, f"is truncated or damaged ({error}).", _ANEW) from error
     for member in members:
         name = PurePosixPath(member.orig_filename)
-        if name.is_absolute() or ".." in name.parts or "\\" in member.orig_filename or ":" in name.parts[0]:
+        if (
+            not name.parts
+            or name.is_absolute()
+            or ".." in name.parts
+            or "\\" in member.orig_filename
+            or ":" in name.parts[0]
+        ):
             raise InputError(archive, f"has a member that leads out of it ({member.orig_filename}).", _ANEW)
         if stat.S_ISLNK(member.external_attr >> 16):
             raise InputError(archive, f"has a member that is a link ({member.filename}).", _ANEW)

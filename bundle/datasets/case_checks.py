@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bundle.datasets.raw_case import RawCase
-from bundle.datasets.source_tree import outside_problem
+from bundle.datasets.source_tree import is_inside, outside_problem
 from bundle.datasets.sources import source_files
 from bundle.errors import InputError
 
@@ -26,7 +27,8 @@ def with_problems(cases: Sequence[RawCase], source: Path) -> list[RawCase]:
     """
     by_name: dict[str, list[RawCase]] = defaultdict(list)
     for case in cases:
-        by_name[case.name].append(case)
+        if case.is_case:
+            by_name[case.name].append(case)
     return [
         case if case.problem else replace(case, problem=_problem(case, by_name[case.name], source)) for case in cases
     ]
@@ -41,13 +43,20 @@ def _problem(case: RawCase, namesakes: Sequence[RawCase], source: Path) -> Input
         return InputError(files, f"are {len(namesakes)} cases of one name, {case.name}.", "Rename all but one.")
     # Links first: what lies elsewhere is none of ours to open.
     for raw in (case.image, case.label):
-        if raw is not None and not raw.path.resolve().is_relative_to(source):
+        if raw is not None and not is_inside(raw.path, source):
             return outside_problem(raw.path)
     try:
         files = source_files(case)
     except InputError as problem:
         return problem
-    return next((outside_problem(path) for path in files if not path.resolve().is_relative_to(source)), None)
+    except OSError as error:
+        return InputError(case.image, f"cannot be read ({error}).", "Correct its permissions, or copy it again.")
+    for path in files:
+        if not is_inside(path, source):
+            return outside_problem(path)
+        if not os.path.exists(path):
+            return InputError(path, "cannot be found.", "Correct its link or the permissions of its folder.")
+    return None
 
 
 def _name_fault(name: str) -> str | None:

@@ -12,6 +12,7 @@ from bundle.datasets import abdomenatlas, any_folder, knee, luna16, panorama, pe
 from bundle.datasets.case_checks import with_problems
 from bundle.datasets.raw_case import RawCase, RawVolume
 from bundle.datasets.reading import read_case
+from bundle.datasets.source_tree import folder_problem, linked_copies
 from bundle.errors import InputError
 
 __all__ = ["DATASETS", "DataSet", "find_cases"]
@@ -128,7 +129,8 @@ def find_cases(dataset: str, source: str | os.PathLike) -> list[RawCase]:
     """Lists the cases of a data set as downloaded.
 
     Cases that cannot be used are listed with their problem: a name that cannot be a file's, two cases of one name, a
-    link out of the source, data that are missing beside their header, a damaged archive.
+    link out of the source, data that are missing beside their header, a damaged archive, a folder that may not be
+    read. A link to a file that is found, too, is no second case.
 
     Args:
         dataset: one of DATASETS.
@@ -138,7 +140,7 @@ def find_cases(dataset: str, source: str | os.PathLike) -> list[RawCase]:
         The cases, sorted by name.
 
     Raises:
-        InputError: when there is no such data set, the source is not a folder, or it holds no case.
+        InputError: when there is no such data set, the source is not a folder or may not be read, or it holds no case.
     """
     if dataset not in DATASETS:
         raise InputError(f"dataset {dataset!r}", "is not known.", f"Use one of {', '.join(DATASETS)}.")
@@ -146,7 +148,12 @@ def find_cases(dataset: str, source: str | os.PathLike) -> list[RawCase]:
     if not Path(source).is_dir():
         raise InputError(f"source {source}", "is not a folder.", f"Give the folder of {known.title}: {known.layout}.")
     folder = Path(source).resolve()
-    cases = known.find(folder)
+    problem = folder_problem(folder)
+    if problem:
+        raise problem
+    found = known.find(folder)
+    copies = linked_copies(case.image for case in found)
+    cases = [case for case in found if case.image not in copies]
     if not cases:
         raise InputError(f"source {source}", f"holds no case of {known.title}.", f"It must hold {known.layout}.")
     return sorted(with_problems(cases, folder), key=lambda case: (case.name, str(case.image)))

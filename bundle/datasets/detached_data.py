@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import zlib
 from pathlib import Path
 
@@ -32,7 +34,7 @@ def data_files(path: Path) -> list[Path]:
     """Files beside a header that hold its voxels, after checking that they are there and complete.
 
     Args:
-        path: any file; formats other than MetaImage and detached NRRD have no such files.
+        path: any file; formats other than MetaImage and NRRD have no such files.
 
     Raises:
         InputError: when the header names none, several or one outside its folder, or the file is missing or shorter
@@ -41,9 +43,11 @@ def data_files(path: Path) -> list[Path]:
     suffix = path.suffix.lower()
     if suffix in (".mhd", ".mha"):
         return _meta_image_data(path)
-    if suffix == ".nhdr":
+    if suffix in (".nrrd", ".nhdr"):
         entries, _ = _header(path, ":")
-        return [_beside(path, entries.get("data file", entries.get("datafile", "")))]
+        name = entries.get("data file", entries.get("datafile"))
+        if name is not None or suffix == ".nhdr":  # either suffix may name a file, whatever it promises
+            return [_beside(path, name or "")]
     return []
 
 
@@ -79,7 +83,10 @@ def check_compressed(path: Path) -> None:
 
 
 def _header(path: Path, separator: str) -> tuple[dict[str, str], int]:
-    """Entries by their names in small letters, and the offset of what follows ElementDataFile."""
+    """Entries by their names in small letters, and the offset of what follows ElementDataFile.
+
+    Lines, and at an empty one the headers of NRRD files, end where ITK sees them end, as it opens the file they name.
+    """
     try:
         with open(path, "rb") as file:
             head = file.read(_HEADER_BYTES)
@@ -87,13 +94,15 @@ def _header(path: Path, separator: str) -> tuple[dict[str, str], int]:
         raise InputError(path, f"cannot be read ({error.strerror}).", "Copy or download it again.") from error
     entries: dict[str, str] = {}
     offset = 0
-    for line in head.splitlines(keepends=True):
+    for line in io.BytesIO(head):
         offset += len(line)
         key, found, value = line.decode("latin-1").partition(separator)
         if found:
             entries[key.strip().lower()] = value.lstrip("=").strip()
-        if key.strip().lower() == "elementdatafile" or not line.strip():
-            break
+        if key.strip().lower() == "elementdatafile" or (separator == ":" and line in (b"\n", b"\r\n")):
+            return entries, offset
+    if separator == ":" and len(head) == _HEADER_BYTES:
+        raise InputError(path, f"has a header of more than {_HEADER_BYTES} bytes.", "Shorten it.")
     return entries, offset
 
 
@@ -109,7 +118,7 @@ def _beside(path: Path, name: str) -> Path:
             path, f"names the data file {name}, which lies outside its folder.", "Put the data beside its header."
         )
     data = path.parent / named
-    if not data.is_file():
+    if not os.path.isfile(data):
         raise InputError(path, f"names the data file {name}, which does not exist.", "Copy or download it again.")
     return data
 

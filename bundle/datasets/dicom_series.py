@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from bundle.datasets.slice_stack import SliceStack
 from bundle.errors import InputError
 from bundle.optional import require
 
-__all__ = ["dicom_files", "patient_digest", "read_dicom_series"]
+__all__ = ["NOT_DICOM", "dicom_files", "is_dicom", "patient_digest", "read_dicom_series"]
 
 _TAGS = [
     "Columns",
@@ -28,7 +29,8 @@ _TAGS = [
     "Rows",
     "SeriesInstanceUID",
 ]
-_NOT_DICOM = (*NIFTI_SUFFIXES, ".mha", ".mhd", ".raw", ".zraw", ".nrrd", ".nhdr", ".json", ".csv", ".txt", ".zip")
+NOT_DICOM = (*NIFTI_SUFFIXES, ".mha", ".mhd", ".raw", ".zraw", ".nrrd", ".nhdr", ".json", ".csv", ".txt", ".zip")
+"""Suffixes of files that are something else."""
 _SAME_POSITION_MM = 0.01
 _UNEVEN = 0.05  # of the distance of slices; scanners round positions to a hundredth of it
 
@@ -48,14 +50,22 @@ def dicom_files(folder: Path) -> list[Path]:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM by its suffix .dcm or its mark, and not the index of a disc."""
+    """Whether a file is DICOM by its suffix .dcm or its mark, and not the index of a disc.
+
+    One that cannot be opened counts, so that a series is never read without a slice of it.
+    """
     name = path.name.lower()
-    if name.startswith(".") or name == "dicomdir" or name.endswith(_NOT_DICOM) or not path.is_file():
+    if name.startswith(".") or name == "dicomdir" or name.endswith(NOT_DICOM):
         return False
+    if not os.path.isfile(path):
+        return name.endswith(".dcm") and not os.path.exists(path)
     if name.endswith(".dcm"):
         return True
-    with open(path, "rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    try:
+        with open(path, "rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return True
 
 
 def patient_digest(folder: Path) -> str | None:

@@ -21,7 +21,7 @@ _KNEE = re.compile(r"([FM])[LR](?![A-Za-z])(.*)", flags=re.IGNORECASE)
 def find(source: Path) -> list[RawCase]:
     """One case per .mhd file of a knee; both knees of one number are of one patient."""
     tree = search(source)
-    cases = list(tree.outside)
+    cases = list(tree.problems)
     for path in tree.files(".mhd"):
         name = case_name(path)
         if not _KNEE.fullmatch(name):

@@ -19,6 +19,6 @@ def find(source: Path) -> list[RawCase]:
     found = [RawCase(case_name(path), case_name(path), RawFile(path)) for path in tree.files(".mhd")]
     return [
         case
-        for case in (*found, *tree.outside)
+        for case in (*found, *tree.problems)
         if case.image.path.relative_to(source).parts[0].lower().startswith("subset")
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from bundle.data.ct_volume import NIFTI_SUFFIXES, case_name
 from bundle.datasets.labels import with_label
 from bundle.datasets.raw_case import RawCase, RawFile
-from bundle.datasets.source_tree import outside_problem, search
+from bundle.datasets.source_tree import is_inside, outside_problem, search, unusable
 
 __all__ = ["LAYOUT", "find"]
 
@@ -18,7 +18,7 @@ LAYOUT = "images with names such as 100000_00001_0000.nii.gz, and labels such as
 def find(source: Path) -> list[RawCase]:
     """One case per image, named by patient and study, with the label of that name."""
     images, cases = _files(source, "images")
-    labels, outside = _files(source, "labels")
+    labels, problems = _files(source, "labels")
     by_name: dict[str, list[RawFile]] = {}
     for path in labels:
         by_name.setdefault(_study(path), []).append(RawFile(path))
@@ -26,16 +26,16 @@ def find(source: Path) -> list[RawCase]:
         name = _study(path)
         case = RawCase(name, name.split("_")[0], RawFile(path))
         cases.append(with_label(case, by_name.get(name, []), needed=True))
-    return cases + outside
+    return cases + problems
 
 
 def _files(source: Path, kind: str) -> tuple[list[Path], list[RawCase]]:
-    """Files below one of the two folders, and its links out of the source."""
+    """Files below one of the two folders, and its parts that cannot be used."""
     folder = source / kind
-    if not folder.resolve().is_relative_to(source):
-        return [], [RawCase(kind, kind, RawFile(folder), problem=outside_problem(folder))]
+    if not is_inside(folder, source):
+        return [], [unusable(folder, outside_problem(folder))]
     tree = search(folder, source)
-    return list(tree.files(*NIFTI_SUFFIXES)), tree.outside
+    return list(tree.files(*NIFTI_SUFFIXES)), tree.problems
 
 
 def _study(path: Path) -> str:

@@ -9,7 +9,7 @@ from bundle.data.ct_volume import case_name
 from bundle.datasets.archives import archive_members
 from bundle.datasets.labels import with_label
 from bundle.datasets.raw_case import RawCase, RawFile
-from bundle.datasets.source_tree import outside_problem, search
+from bundle.datasets.source_tree import is_inside, outside_problem, search, unusable
 from bundle.errors import InputError
 
 __all__ = ["LAYOUT", "find"]
@@ -23,16 +23,16 @@ def find(source: Path) -> list[RawCase]:
     """One case per image, with the label of its name; and one, with its problem, per archive that cannot be used."""
     tree = search(source)
     files = [(RawFile(path), path.relative_to(source).parts[:-1]) for path in tree.files(".mha")]
-    cases = list(tree.outside)
+    cases = list(tree.problems)
     for archive in tree.files(".zip"):
         place = archive.relative_to(source)
         try:
             # Before it is opened: what lies elsewhere is none of ours.
-            if not archive.resolve().is_relative_to(source):
+            if not is_inside(archive, source):
                 raise outside_problem(archive)
             members = archive_members(archive, ".mha")
         except InputError as problem:
-            cases.append(RawCase(archive.stem, archive.stem, RawFile(archive), problem=problem))
+            cases.append(unusable(archive, problem))
             continue
         parts = (*place.parts[:-1], place.stem)
         files += [(RawFile(archive, member), (*parts, *PurePosixPath(member).parts[:-1])) for member in members]

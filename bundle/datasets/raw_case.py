@@ -41,6 +41,7 @@ class RawCase:
         image: the CT.
         label: its segmentation, where there is one.
         problem: why it cannot be used.
+        is_case: False where the problem is that of an archive or a folder, the cases in which are not known.
     """
 
     name: str
@@ -48,6 +49,7 @@ class RawCase:
     image: RawFile
     label: RawFile | None = None
     problem: InputError | None = None
+    is_case: bool = True
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def source_files(case: RawCase) -> list[Path]:
             continue
         elif raw.member is not None:
             files.append(raw.path)
-        elif raw.path.is_dir():
+        elif os.path.isdir(raw.path):
             files.extend(dicom_files(raw.path))
         else:
             files.extend([raw.path, *data_files(raw.path)])
@@ -36,7 +37,8 @@ def source_files(case: RawCase) -> list[Path]:
 def describe_sources(case: RawCase) -> list[dict[str, Any]]:
     """Path, size and SHA-256 of everything that a case is read from.
 
-    Of an archive only the case's own members are read, and named, as all cases share it.
+    Of an archive only the case's own members are read, and named, as all cases share it: "bytes" is a member's own
+    size, "archive_bytes" that of its archive.
 
     Raises:
         InputError: as :func:`source_files`, or when a member is damaged.
@@ -49,6 +51,6 @@ def describe_sources(case: RawCase) -> list[dict[str, Any]]:
             described.append({"path": str(path), "bytes": path.stat().st_size, "sha256": file_sha256(path)})
     for raw in members:
         with extracted(raw) as copy:
-            entry = {"path": str(raw.path), "member": raw.member, "bytes": raw.path.stat().st_size}
-            described.append({**entry, "sha256": file_sha256(copy)})
+            entry = {"path": str(raw.path), "member": raw.member, "archive_bytes": raw.path.stat().st_size}
+            described.append({**entry, "bytes": copy.stat().st_size, "sha256": file_sha256(copy)})
     return described

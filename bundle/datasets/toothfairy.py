@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from bundle.datasets.raw_case import RawCase, RawFile, RawVolume
 from bundle.datasets.reading import check_intensities
 from bundle.datasets.slice_stack import SliceStack
+from bundle.datasets.source_tree import folder_problem
 from bundle.errors import InputError
 
 __all__ = ["LAYOUT", "VOXEL_MM", "find", "read"]
@@ -24,10 +26,10 @@ def find(source: Path) -> list[RawCase]:
     for folder in sorted(source.glob("P*")):
         array = folder / "data.npy"
         problem = None
-        if not array.is_file():
-            if not (folder.is_dir() and re.fullmatch(r"P\d+", folder.name)):
+        if not os.path.isfile(array):
+            if os.path.isfile(folder) or not re.fullmatch(r"P\d+", folder.name):
                 continue
-            problem = InputError(folder, "has no data.npy.", "Download it again.")
+            problem = folder_problem(folder) or InputError(folder, "has no data.npy.", "Download it again.")
         cases.append(RawCase(folder.name, folder.name, RawFile(array), problem=problem))
     return cases
 
@@ -45,7 +47,7 @@ def read(case: RawCase, check_hu: bool = True) -> RawVolume:
         raise case.problem
     path = case.image.path
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(path, mode="r")  # reads neither archives nor pickles
     except (OSError, ValueError, EOFError) as error:
         raise InputError(path, f"cannot be read ({error}).", "It must be a complete .npy file of numbers.") from error
     stack = SliceStack(array.shape[::-1], path)

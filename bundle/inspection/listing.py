@@ -78,6 +78,7 @@ def _failed_cases(source: Path, split: Any) -> list[ListedCase]:
     reported = {row.get("case"): row for row in read_rows(source / "report.csv")} if missing else {}
     cases = []
     for name in missing:
+        name = str(name)
         row = reported.get(name, {})
         problem = f"was not prepared: {row.get('error') or 'the report does not say why'}"
         cases.append(ListedCase(name, row.get("split", ""), row.get("patient", ""), source / "cases" / name, problem))

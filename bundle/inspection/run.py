@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,13 @@ def inspect_dataset(
     """
     require_drawing()
     listed = list_cases(source, names)
-    check_output(output / TABLE, overwrite)
+    for name in (TABLE, OVERVIEW, *(f"{case.name}.png" for case in listed if _can_be_drawn(case, listed))):
+        check_output(output / name, overwrite)
     recorded = recorded_files(source)
     rows: list[dict[str, Any]] = []
     slices: list[tuple[ListedCase, np.ndarray, float]] = []
     for case in listed:
-        contents, problem = _try_to_read(case)
+        contents, problem = _try_to_read(case, listed)
         checksums, wrong_files = ("", "") if case.problem else _verify(source, recorded.get(case.name))
         told = "; ".join(text.rstrip(".") for text in (problem, wrong_files) if text)
         row = make_row(case, contents, checksums, told)
@@ -81,12 +82,18 @@ def _verify(source: Path, files: Files | None) -> tuple[str, str]:
     return "fail" if wrong else "hold", wrong
 
 
-def _try_to_read(case: ListedCase) -> tuple[CaseContents | None, str]:
+def _can_be_drawn(case: ListedCase, listed: Sequence[ListedCase]) -> bool:
+    """Whether a case's name can be that of a contact sheet of its own."""
+    alone = sum(other.name == case.name for other in listed) == 1
+    return alone and Path(case.name).name == case.name and f"{case.name}.png" != OVERVIEW
+
+
+def _try_to_read(case: ListedCase, listed: Sequence[ListedCase]) -> tuple[CaseContents | None, str]:
     """A case's contents, or why there are none."""
     if case.problem:
         return None, case.problem
-    if Path(case.name).name != case.name or f"{case.name}.png" == OVERVIEW:
-        return None, "its name cannot be that of a contact sheet"
+    if not _can_be_drawn(case, listed):
+        return None, "its name cannot be that of a contact sheet of its own"
     try:
         return read_contents(case.folder), ""
     except Exception as error:  # damaged files raise many kinds, and the other cases are to be seen all the same

@@ -59,7 +59,9 @@ def case_sheet(case: ListedCase, contents: CaseContents, problem: str = "") -> F
     title = f"{_shortened(case.name)} ({case.section}), from {_shortened(contents.source)}"
     if contents.projection_range is None:
         title += "; no projections are stored: those shown are simulated"
-    figure.suptitle(title + (f"\n{problem}" if problem else ""), color="firebrick" if problem else "black", fontsize=12)
+    figure.suptitle(
+        title + (f"\n{problem}" if problem else ""), color="firebrick" if problem else "black", fontsize=12
+    ).set_parse_math(False)
     return figure
 
 
@@ -77,7 +79,7 @@ def overview_sheet(slices: Sequence[tuple[ListedCase, np.ndarray, float]]) -> Fi
         axes.set_axis_off()
     for axes, (case, image, ratio) in zip(panels, slices):
         axes.imshow(image, cmap="gray", vmin=0, vmax=1, aspect=ratio, interpolation="nearest")
-        axes.set_title(f"{_shortened(case.name, 26)}\n{case.section}", fontsize=8)
+        axes.set_title(f"{_shortened(case.name, 26)}\n{case.section}", fontsize=8).set_parse_math(False)
     return figure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import bundle
 from bundle.checksums import file_sha256
 from bundle.datasets import DATASETS
 from bundle.datasets.raw_case import RawCase, RawVolume
-from bundle.datasets.sources import describe_sources
+from bundle.datasets.sources import describe_sources, source_files
 from bundle.errors import InputError, naming
 from bundle.physics.acquisition import Acquisition
 from bundle.physics.noise import DetectorNoise, case_generator
@@ -25,7 +26,7 @@ from bundle.prepared.write import write_case
 from bundle.presets import ScanPreset
 from bundle.simulation import simulate_projections
 
-__all__ = ["CASES", "prepare_case"]
+__all__ = ["CASES", "prepare_case", "source_paths"]
 
 CASES = "cases"
 """Folder of the prepared cases in a prepared data set."""
@@ -52,6 +53,7 @@ def prepare_case(case: RawCase, settings: PrepareSettings, output: Path) -> dict
         if case.problem is not None:
             raise case.problem
         rules = DATASETS[settings.dataset]
+        case = _what_is_used(case, settings)
         sources = describe_sources(case)
         raw = rules.read(case, settings.check_hu)
         scan = settings.scan
@@ -78,6 +80,21 @@ def prepare_case(case: RawCase, settings: PrepareSettings, output: Path) -> dict
         "sources": sources,
         "seconds": round(time.monotonic() - started, 3),
     }
+
+
+def source_paths(case: RawCase, settings: PrepareSettings) -> list[Path]:
+    """The files that preparing a case reads.
+
+    Raises:
+        InputError: when one that another names is missing or cut short.
+    """
+    return source_files(_what_is_used(case, settings))
+
+
+def _what_is_used(case: RawCase, settings: PrepareSettings) -> RawCase:
+    """The case without a label that nothing needs, which may then be damaged, or large."""
+    needed = settings.keep_labels or DATASETS[settings.dataset].centre == "label"
+    return case if needed else replace(case, label=None)
 
 
 def _write_item(

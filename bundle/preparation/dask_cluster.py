@@ -14,6 +14,7 @@ from bundle import __version__
 from bundle.errors import InputError
 from bundle.optional import require
 from bundle.preparation.executors import WorkerDiedError
+from bundle.preparation.worker_process import spare_process
 
 __all__ = ["DaskCluster"]
 
@@ -58,7 +59,7 @@ class DaskCluster:
 
     def submit(self, function: Callable, *arguments: Any) -> Future:
         """Runs a function on one of the workers."""
-        return self._executor.submit(function, *arguments)
+        return self._executor.submit(_run_spared, function, *arguments)
 
     def result(self, future: Future) -> Any:
         """What a finished task returned; see :class:`bundle.preparation.executors.Executor`."""
@@ -127,6 +128,12 @@ class DaskCluster:
                 raise InputError(
                     f"worker {worker}", f"does not see {unseen}.", "Use folders that all machines share under one path."
                 )
+
+
+def _run_spared(function: Callable, *arguments: Any) -> Any:
+    """Runs a function on a worker, in one thread, as the cluster's workers are as many as are meant to run."""
+    spare_process(1)
+    return function(*arguments)
 
 
 def _unseen(folders: list[str]) -> str | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +36,19 @@ class Job:
         output: folder of the prepared set.
         settings: PrepareSettings.
         work: what prepares one case, as :func:`bundle.preparation.case.prepare_case`.
+        sources: what tells the files that a case is read from, as :func:`bundle.preparation.case.source_paths`.
     """
 
     source: Path
     output: Path
     settings: Any
     work: Callable[[Any, Any, Path], dict[str, Any]]
+    sources: Callable[[Any, Any], list[Path]]
+    plain_settings: dict[str, Any] = field(init=False)
+    """The settings as they read back from JSON, where the run was started."""
 
-    @property
-    def plain_settings(self) -> dict[str, Any]:
-        """The settings as they read back from JSON."""
-        return json.loads(json.dumps(self.settings.as_dict()))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plain_settings", _plain(self.settings))
 
     def staging(self, case: str) -> Path:
         """The folder that a case is written to before it is finished."""
@@ -130,8 +134,14 @@ def _lock(job: Job, case: str, timeout_s: float) -> Iterator[bool]:
 
 
 def _finish(job: Job, case: Any) -> Outcome:
-    record = _read_record(job.record_path(case.name))
-    if record is not None and _still_true(record, job):
+    if _plain(job.settings) != job.plain_settings:
+        raise InputError(
+            f"preset on {socket.gethostname()}",
+            "has other numbers for this worker than where the run was started.",
+            "Use the same bundle with the same presets everywhere, and start the workers anew.",
+        )
+    record = _read_record(job, case.name)
+    if record is not None and _still_true(record, job, case):
         return _outcome(record, SKIPPED)
     staging = job.staging(case.name)
     try:
@@ -156,26 +166,39 @@ def _finish(job: Job, case: Any) -> Outcome:
     return _outcome(record, PREPARED)
 
 
-def _read_record(path: Path) -> dict[str, Any] | None:
+def _plain(settings: Any) -> dict[str, Any]:
+    return json.loads(json.dumps(settings.as_dict()))
+
+
+def _read_record(job: Job, case: str) -> dict[str, Any] | None:
+    """The record of a case, if it is whole and names no other folders than the case's own, as those get removed."""
+    own = re.compile(re.escape(case) + "(_part[0-9]+)?")
     try:
-        return read_json_object(path)
-    except InputError:  # a record that a crash of the machine left damaged proves nothing
+        record = read_json_object(job.record_path(case))
+        return record if record and all(own.fullmatch(item["name"]) for item in record["items"]) else None
+    except (InputError, KeyError, TypeError):  # one that a crash of the machine left damaged proves nothing
         return None
 
 
-def _still_true(record: dict[str, Any], job: Job) -> bool:
-    """Whether the settings, the sources' sizes and every file's checksum are those of a record."""
+def _still_true(record: dict[str, Any], job: Job, case: Any) -> bool:
+    """Whether settings, patient, the sources' names and sizes and every file's checksum are those of a record."""
     try:
         if record["settings"] != job.plain_settings or record["bundle_version"] != __version__:
             return False
-        if any((job.source / entry["path"]).stat().st_size != entry["bytes"] for entry in record["sources"]):
+        if record["patient"] != case.patient:
+            return False
+        # An archive that several cases share is described by the case's own member, and recognised by its whole size.
+        recorded = {entry["path"]: entry.get("archive_bytes", entry["bytes"]) for entry in record["sources"]}
+        if {_below(path, job.source) for path in job.sources(case, job.settings)} != recorded.keys():
+            return False
+        if any((job.source / path).stat().st_size != size for path, size in recorded.items()):
             return False
         return all(
             (job.output / name).stat().st_size == entry["bytes"] and file_sha256(job.output / name) == entry["sha256"]
             for item in record["items"]
             for name, entry in item["files"].items()
         )
-    except (KeyError, TypeError, FileNotFoundError, NotADirectoryError):
+    except (KeyError, TypeError, AttributeError, FileNotFoundError, NotADirectoryError, InputError):
         return False
 
 
@@ -192,7 +215,7 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _below(path: str, folder: Path) -> str:
+def _below(path: str | Path, folder: Path) -> str:
     """A path relative to a folder, if it is inside, so that the folder may move."""
     return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else str(path)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,7 +15,7 @@ from bundle.errors import InputError
 from bundle.preparation.executors import WorkerDiedError
 from bundle.preparation.worker_process import start_worker
 
-__all__ = ["LocalProcesses", "default_workers"]
+__all__ = ["LocalProcesses", "available_memory", "default_workers"]
 
 _MEMORY_PER_CASE = 3 * 2**30  # bytes; the largest CTs need about that much while they are read and resampled
 
@@ -34,7 +34,7 @@ class LocalProcesses:
         if workers < 1:
             raise InputError("workers", f"is {workers}.", "Give 1 or more.")
         self.capacity = workers
-        self._threads = max(1, len(os.sched_getaffinity(0)) // workers)
+        self._threads = max(1, _processors() // workers)
         self._context = multiprocessing.get_context("spawn")
         self._alive, self._parent_end = self._context.Pipe(duplex=False)
         self._idle: list[ProcessPoolExecutor] = []
@@ -84,10 +84,42 @@ class LocalProcesses:
 
 def default_workers() -> int:
     """One worker a processor, or fewer where memory would not do for that many large cases."""
-    processors = len(os.sched_getaffinity(0))
-    memory = Path("/proc/meminfo")
-    if not memory.is_file():
-        return processors
-    fields = dict(line.split(":", 1) for line in memory.read_text().splitlines())
-    available = int(fields["MemAvailable"].split()[0]) * 1024
-    return max(1, min(processors, available // _MEMORY_PER_CASE))
+    processors, memory = _processors(), available_memory()
+    return processors if memory is None else max(1, min(processors, memory // _MEMORY_PER_CASE))
+
+
+def available_memory(root: Path = Path("/")) -> int | None:
+    """Bytes that this process and its children may use, as far as it is told: free ones, within the cgroup's limit.
+
+    Args:
+        root: where the system's files are.
+    """
+    known = [*_cgroup_limits(root)]
+    memory = root / "proc" / "meminfo"
+    if memory.is_file():
+        fields = dict(line.split(":", 1) for line in memory.read_text().splitlines())
+        known.append(int(fields["MemAvailable"].split()[0]) * 1024)
+    return min(known, default=None)
+
+
+def _cgroup_limits(root: Path) -> Iterator[int]:
+    """Memory limits of this process's cgroup and of those around it, of either version."""
+    listed = root / "proc" / "self" / "cgroup"
+    for line in listed.read_text().splitlines() if listed.is_file() else ():
+        _, controllers, group = line.split(":", 2)
+        if not controllers:
+            top, name = root / "sys" / "fs" / "cgroup", "memory.max"
+        elif "memory" in controllers.split(","):
+            top, name = root / "sys" / "fs" / "cgroup" / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        inside = PurePosixPath(group.lstrip("/"))  # in a container some of it may not be there to be seen
+        for file in (top / folder / name for folder in (inside, *inside.parents)):
+            limit = file.read_text().strip() if file.is_file() else "max"
+            if limit != "max":
+                yield int(limit)
+
+
+def _processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

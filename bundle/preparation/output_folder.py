@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from bundle.optional import require
 from bundle.preparation.json_files import read_json_object, write_json
 from bundle.preparation.splits import SECTIONS, Split
 
-__all__ = ["check_folders", "claim", "locked"]
+__all__ = ["check_folders", "claim", "is_own_split", "locked"]
 
 _SETTINGS, _SPLIT = "prepare.json", "split.json"
 
@@ -33,16 +34,21 @@ def check_folders(source: Path, output: Path) -> None:
         if inner.is_relative_to(outer):
             raise InputError(inner, f"is inside {name} {outer}.", "Choose an output folder beside the source.")
     check_output(output / _SETTINGS, overwrite=True)
-    if output.is_dir() and not (output / _SETTINGS).is_file():
+    if output.is_dir():
         others = sorted(
             path.name
             for path in output.iterdir()
             if path.name != ".locks" and not path.name.startswith(PARTIAL_PREFIX)  # a run killed before its settings
         )
-        if others:
+        if others and not (output / _SETTINGS).is_file():  # after the listing: another first run may just write it
             raise InputError(
                 output, f"is not empty and no prepared set: it has {others[0]}.", "Choose a new or empty folder."
             )
+
+
+def is_own_split(path: str | os.PathLike, output: Path) -> bool:
+    """Whether a file is the split of a prepared set."""
+    return Path(path).resolve() == (output / _SPLIT).resolve()
 
 
 @contextmanager
@@ -77,7 +83,7 @@ def claim(output: Path, settings: Mapping[str, Any], split: Split) -> None:
             "rule": split.rule,
         }
         before = read_json_object(output / _SPLIT)
-        if before is None:
+        if before is None or not any(before.get(name) for name in SECTIONS):  # no case had been found then
             write_json(planned, output / _SPLIT)
         else:
             _compare_splits(before, split, output)

@@ -19,7 +19,7 @@ from bundle.preparation.executors import Executor
 from bundle.preparation.job import FAILED, Job, Outcome, failed
 from bundle.preparation.json_files import write_json
 from bundle.preparation.local_processes import LocalProcesses, default_workers
-from bundle.preparation.output_folder import check_folders, claim, locked
+from bundle.preparation.output_folder import check_folders, claim, is_own_split, locked
 from bundle.preparation.report import LEFT_OUT, Summary, datalist, refuse_shared_items, report_rows, summarise
 from bundle.preparation.split_files import read_patients, read_split
 from bundle.preparation.splits import make_split
@@ -56,7 +56,7 @@ def prepare_dataset(
         InputError: when source, output, split or cluster cannot be used. Cases that fail are in the summary.
     """
     from bundle.datasets import DATASETS, find_cases
-    from bundle.preparation.case import prepare_case
+    from bundle.preparation.case import prepare_case, source_paths
 
     check_folders(Path(source).resolve(), Path(output).resolve())
     cases = find_cases(dataset, Path(source).resolve())
@@ -67,6 +67,7 @@ def prepare_dataset(
         output,
         settings,
         work=prepare_case,
+        sources=source_paths,
         counts=DATASETS[dataset].counts,
         fractions=DATASETS[dataset].fractions,
         workers=workers,
@@ -85,6 +86,7 @@ def prepare_cases(
     settings: Any,
     *,
     work: Callable[[Any, Any, Path], dict[str, Any]],
+    sources: Callable[[Any, Any], list[Path]],
     counts: Mapping[str, int] | None,
     fractions: Mapping[str, float] | None,
     workers: int | None = None,
@@ -99,12 +101,13 @@ def prepare_cases(
     are done anew. Several runs may work on one output at the same time. A case that fails does not stop the others.
 
     Args:
-        cases: RawCases; those with a problem fail by it.
+        cases: RawCases; those with a problem fail by it, and those that stand for no case are in no split.
         name: name of the data set.
         source: folder of the raw data set.
         output: folder of the prepared set.
         settings: PrepareSettings.
         work: what prepares one case, as :func:`bundle.preparation.case.prepare_case`; importable by its name.
+        sources: what tells the files of a case, as :func:`bundle.preparation.case.source_paths`; importable, too.
         counts: published size of each section, if there is one.
         fractions: share of each section, where there are no counts.
         workers: processes on this machine; as many as processors and memory allow if None.
@@ -121,16 +124,21 @@ def prepare_cases(
         raise InputError("workers", "has no effect with a scheduler.", "Leave it out; the cluster has its own.")
     check_folders(source, output)
     cases = _with_patients(cases, patients)
-    patient_of = {case.name: case.patient for case in cases}
-    sections = make_split(patient_of, counts, fractions, seed) if split is None else read_split(split, patient_of)
-    job = Job(source, output, settings, work)
+    patient_of = {case.name: case.patient for case in cases if _is_case(case)}
+    if split is None:
+        sections = make_split(patient_of, counts, fractions, seed)
+    else:
+        sections = read_split(split, patient_of, keep_missing=is_own_split(split, output))
+    job = Job(source, output, settings, work, sources)
     known = _known_outcomes(cases, sections.section_by_case())
-    ready = [case for case in cases if case.name not in known]
+    ready = [case for number, case in enumerate(cases) if number not in known]
     output.mkdir(parents=True, exist_ok=True)
     with _executor(workers, scheduler, job) as executor:
         claim(output, {**job.plain_settings, "bundle_version": __version__}, sections)
-        outcomes = _work_with_progress(job, ready, executor, [o for same in known.values() for o in same])
-    every = refuse_shared_items([known[c.name].pop(0) if c.name in known else outcomes[c.name] for c in cases])
+        outcomes = _work_with_progress(job, ready, executor, list(known.values()))
+    every = refuse_shared_items(
+        [known[number] if number in known else outcomes[case.name] for number, case in enumerate(cases)]
+    )
     contents = datalist(name, every, patient_of, sections)
     with locked(output):
         write_rows(report_rows(every, [case.patient for case in cases], sections), output / "report.csv")
@@ -173,20 +181,22 @@ def _with_patients(cases: Sequence[Any], patients: str | os.PathLike | None) -> 
     return [replace(case, patient=table.get(case.name, case.patient)) for case in cases]
 
 
-def _known_outcomes(cases: Sequence[Any], listed: Mapping[str, str]) -> dict[str, list[Outcome]]:
-    """Outcomes of the cases that need no work, in order where several have one name."""
-    times = Counter(case.name for case in cases)
-    known: dict[str, list[Outcome]] = {}
-    for case in cases:
-        if case.name not in listed:
-            outcome = Outcome(case.name, LEFT_OUT, error="not in the split")
+def _is_case(case: Any) -> bool:
+    """Whether it is a case, and not what may hold cases but cannot be read."""
+    return getattr(case, "is_case", True)
+
+
+def _known_outcomes(cases: Sequence[Any], listed: Mapping[str, str]) -> dict[int, Outcome]:
+    """Outcomes of the cases that need no work, by their places."""
+    times = Counter(case.name for case in cases if _is_case(case))
+    known: dict[int, Outcome] = {}
+    for number, case in enumerate(cases):
+        if case.name not in listed and _is_case(case):
+            known[number] = Outcome(case.name, LEFT_OUT, error="not in the split")
         elif case.problem is not None:
-            outcome = failed(case.name, case.problem)
+            known[number] = failed(case.name, case.problem)
         elif times[case.name] > 1:
-            outcome = failed(case.name, f"{times[case.name]} cases have this name. Rename all but one.")
-        else:
-            continue
-        known.setdefault(case.name, []).append(outcome)
+            known[number] = failed(case.name, f"{times[case.name]} cases have this name. Rename all but one.")
     return known
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bundle.errors import InputError
+from bundle.physics.noise import DetectorNoise
 from bundle.prepared.precision import PRECISIONS
 from bundle.presets import ScanPreset, load_preset
 
@@ -55,8 +56,10 @@ class PrepareSettings:
             value = getattr(self, name)
             if value not in known:
                 raise InputError(name, f"is {value!r}.", f"Use one of {', '.join(known)}.")
-        if self.photons is not None and not self.candidate_projections:
-            raise InputError("photons", "has no effect without candidate projections.", "Leave it out.")
+        if self.photons is not None:
+            DetectorNoise(self.photons)  # refuses what is no number of photons
+            if not self.candidate_projections:
+                raise InputError("photons", "has no effect without candidate projections.", "Leave it out.")
         for name, count in (("detector_shape", 2), ("volume_shape", 3)):
             sizes = getattr(self, name)
             if sizes is not None and (len(sizes) != count or min(sizes) < 1):
@@ -69,4 +72,5 @@ class PrepareSettings:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON, with the numbers of the scan, since a preset may be edited."""
-        return json.loads(json.dumps({**asdict(self), "scan": asdict(self.scan)}))
+        scan = {f"scan.{name}": value for name, value in asdict(self.scan).items() if name not in ("name", "source")}
+        return json.loads(json.dumps({**asdict(self), **scan}))

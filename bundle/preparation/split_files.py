@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,17 +16,21 @@ from bundle.preparation.splits import SECTIONS, Split
 
 __all__ = ["read_patients", "read_split"]
 
+_PART = re.compile(r"(.+)(_part[0-9]+)")
 
-def read_split(path: str | os.PathLike, patients: Mapping[str, str]) -> Split:
+
+def read_split(path: str | os.PathLike, patients: Mapping[str, str], keep_missing: bool = False) -> Split:
     """Reads a user's own split.
 
     Either JSON with the sections training, validation and test, each a list of names of cases or of {"image": path}
-    as in MONAI's datalists; entries that are not lists are left alone. Or a CSV table with the columns case and split.
-    Cases that are in no section are left out of the prepared set.
+    as in MONAI's datalists; other entries are left alone. Or a CSV table with the columns case and split. The parts of
+    a case, NAME_part1 and so on in a prepared set's own dataset.json, stand for the case. Cases that are in no section
+    are left out of the prepared set.
 
     Args:
         path: the file.
         patients: the patient of every case that was found.
+        keep_missing: keep the names of cases that were not found, with a warning, as a set's own split has to stay.
 
     Raises:
         InputError: when the file cannot be read, has other sections, lists no case, a case twice or one that was not
@@ -33,19 +39,28 @@ def read_split(path: str | os.PathLike, patients: Mapping[str, str]) -> Split:
     path = Path(path)
     listed = _csv_sections(path) if path.suffix.lower() == ".csv" else _json_sections(path)
     section_of: dict[str, str] = {}
-    missing = []
+    missing: list[str] = []
+    parts: set[tuple[str, str]] = set()
     for section, entries in listed.items():
         if section not in SECTIONS:
             raise InputError(path, f"has the section {section!r}.", f"Use {', '.join(SECTIONS)}.")
         for entry in entries:
-            name = _case_of(entry, patients, path)
+            name, part = _case_of(entry, patients, path) or (None, "")
             if name is None:
-                missing.append(str(entry.get("image") if isinstance(entry, dict) else entry))
-            elif name in section_of:
+                name = str(entry.get("image") if isinstance(entry, dict) else entry)
+                missing.append(name)
+            if name in section_of and (section_of[name] != section or not part or (name, part) in parts):
                 raise InputError(path, f"lists the case {name} twice.", "List every case once.")
-            else:
-                section_of[name] = section
-    if missing:
+            section_of[name] = section
+            parts.add((name, part))
+    if missing and keep_missing:
+        logging.getLogger(__name__).warning(
+            "%s lists %d cases that are no longer found, such as %s; it stays as it is.",
+            path,
+            len(missing),
+            ", ".join(sorted(missing)[:3]),
+        )
+    elif missing:
         raise InputError(
             path,
             f"lists {len(missing)} cases that were not found, such as {', '.join(sorted(missing)[:3])}.",
@@ -53,7 +68,7 @@ def read_split(path: str | os.PathLike, patients: Mapping[str, str]) -> Split:
         )
     if not section_of:
         raise InputError(path, "lists no case.", "Give sections with names of cases.")
-    _check_patients(section_of, patients, path)
+    _check_patients({case: section for case, section in section_of.items() if case in patients}, patients, path)
     sections = {name: tuple(sorted(c for c, where in section_of.items() if where == name)) for name in SECTIONS}
     return Split(sections, f"as in {path.name}")
 
@@ -85,12 +100,12 @@ def _check_patients(section_of: Mapping[str, str], patients: Mapping[str, str], 
             )
 
 
-def _case_of(entry: Any, patients: Mapping[str, str], path: Path) -> str | None:
-    """The found case that an entry means, if there is one."""
+def _case_of(entry: Any, patients: Mapping[str, str], path: Path) -> tuple[str, str] | None:
+    """The found case that an entry means, and the end of the part's name if it means one, if there is such a case."""
     from bundle.data.ct_volume import case_name  # imports MONAI, which takes seconds that most runs need not wait
 
     if isinstance(entry, str):
-        return entry if entry in patients else None
+        return _case_or_part(entry, patients)
     if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
         raise InputError(path, f"has the entry {entry!r}.", 'Give a name, or {"image": path}.')
     image = PurePosixPath(entry["image"])
@@ -99,8 +114,15 @@ def _case_of(entry: Any, patients: Mapping[str, str], path: Path) -> str | None:
     # nnU-Net's files end in the number of a channel.
     for name in (short, short.removesuffix("_0000"), image.parent.name, case_name("_".join(image.parts))):
         if name in patients:
-            return name
-    return None
+            return name, ""
+    return _case_or_part(short, patients)
+
+
+def _case_or_part(name: str, patients: Mapping[str, str]) -> tuple[str, str] | None:
+    if name in patients:
+        return name, ""
+    told = _PART.fullmatch(name)
+    return (told[1], told[2]) if told and told[1] in patients else None
 
 
 def _json_sections(path: Path) -> dict[str, list[Any]]:
@@ -110,6 +132,9 @@ def _json_sections(path: Path) -> dict[str, list[Any]]:
         raise InputError(path, f"is not valid JSON ({error}).", "Mend the file.") from error
     if not isinstance(content, dict):
         raise InputError(path, "has no sections.", f"Give {{section: [cases]}} with {', '.join(SECTIONS)}.")
+    for name in SECTIONS:
+        if not isinstance(content.get(name, []), list):
+            raise InputError(path, f"has a section {name} that is no list.", "Give a list of cases.")
     return {name: entries for name, entries in content.items() if isinstance(entries, list)}
 
 

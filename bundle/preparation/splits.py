@@ -109,7 +109,7 @@ def _fill(patients: Mapping[str, str], targets: Mapping[str, int], seed: int) ->
     cases_of: dict[str, list[str]] = defaultdict(list)
     for case, patient in patients.items():
         cases_of[patient].append(case)
-    left = sorted(cases_of, key=lambda patient: (hashlib.sha256(f"{seed}:{patient}".encode()).digest(), patient))
+    left = sorted(cases_of, key=lambda patient: (_digest(f"{seed}:{patient}"), patient))
     chosen: dict[str, list[str]] = {}
     for name in ("test", "validation"):
         kept_back = 1 + (name == "test" and targets["validation"] > 0)  # patients for the sections yet to be filled
@@ -120,10 +120,15 @@ def _fill(patients: Mapping[str, str], targets: Mapping[str, int], seed: int) ->
                 room -= len(cases_of[patient])
         if not taken and targets[name] and len(left) > kept_back:
             taken = [min(left, key=lambda patient: len(cases_of[patient]))]
-        left = [patient for patient in left if patient not in set(taken)]
+        placed = set(taken)
+        left = [patient for patient in left if patient not in placed]
         chosen[name] = [case for patient in taken for case in cases_of[patient]]
     chosen["training"] = [case for patient in left for case in cases_of[patient]]
     return chosen
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()  # names of files need not be UTF-8
 
 
 def _text(sizes: Mapping[str, int]) -> str:

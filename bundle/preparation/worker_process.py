@@ -10,13 +10,12 @@ import sys
 import threading
 from multiprocessing.connection import Connection, wait
 
-__all__ = ["start_worker"]
+__all__ = ["spare_process", "start_worker"]
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
 )
 
@@ -33,12 +32,25 @@ def start_worker(parent: Connection, threads: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    spare_process(threads)
+
+
+def spare_process(threads: int) -> None:
+    """Keeps the libraries of this process from using more threads and memory than a case needs; may be repeated.
+
+    Args:
+        threads: threads that they may use.
+    """
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))  # for libraries that are imported later
-    _spare_itk()
+    if "itk" not in sys.modules:
+        _spare_itk()
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
-    if "numba" in sys.modules:
-        sys.modules["numba"].set_num_threads(threads)
+    if "numba" in sys.modules:  # which takes no other number from its variable once it runs
+        numba = sys.modules["numba"]
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    else:
+        os.environ["NUMBA_NUM_THREADS"] = str(threads)
 
 
 def _spare_itk() -> None:

@@ -12,6 +12,7 @@ Files (docs/data.md has the table):
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from bundle.byte_ranges import read_bytes
 from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import ROW_LENGTH, unpack_geometry
-from bundle.prepared.byte_ranges import read_bytes
 from bundle.prepared.precision import Coding
 from bundle.prepared.projections import StoredProjections
 from bundle.prepared.stored_array import StoredArray
@@ -73,6 +74,9 @@ class PreparedCase:
         missing = [name for name in _ENTRIES if name not in record]
         if missing:
             raise InputError(path, f"lacks {', '.join(missing)}.", "Prepare the case again.")
+        fault = _fault(record)
+        if fault:
+            raise InputError(path, f"is damaged: {fault}.", "Prepare the case again.")
         return cls(str(folder), record)
 
     @property
@@ -107,6 +111,11 @@ class PreparedCase:
         entry = self.record["volume"]
         return LatticeVolume(self._array(entry), entry["factors"], Coding.of(entry, self.folder))
 
+    @property
+    def acquisition(self) -> str:
+        """The physics of the stored projections, in words."""
+        return self.record["projections"]["acquisition"]
+
     @cached_property
     def geometry_rows(self) -> torch.Tensor:
         """[views, 26] geometry of the candidate views."""
@@ -134,7 +143,14 @@ class PreparedCase:
     def open_projections(self, flip_rows: bool = False) -> StoredProjections:
         """The stored projections, with the detector's rows in the other order if asked for."""
         entry = self.record["projections"]
-        return StoredProjections(self._array(entry), Coding.of(entry, self.folder), flip_rows)
+        array = self._array(entry)
+        if len(array.shape) != 3 or len(array) != len(self.geometry_rows):
+            raise InputError(
+                array.path,
+                f"has shape {array.shape} where the geometry has {len(self.geometry_rows)} views.",
+                "Prepare the case again.",
+            )
+        return StoredProjections(array, Coding.of(entry, self.folder), flip_rows)
 
     @cached_property
     def labels(self) -> np.ndarray | None:
@@ -152,3 +168,29 @@ class PreparedCase:
                 "Prepare the case again.",
             )
         return array
+
+
+def _fault(record: dict[str, Any]) -> str:
+    """What is wrong with a description's entries, nothing if empty."""
+    numbers = {"hu_window": (2,), "voxel_mm": (3,), "affine_ras": (4, 4)}
+    for name, shape in numbers.items():
+        try:
+            values = np.asarray(record[name], dtype=np.float64)
+        except (TypeError, ValueError):
+            return f"{name} is {record[name]!r}"
+        if values.shape != shape or not np.isfinite(values).all():
+            return f"{name} is {record[name]!r}"
+    needed = {"volume": ("scale", "offset", "factors"), "geometry": (), "projections": ("scale", "acquisition")}
+    for name, entries in {**needed, "labels": ()}.items():
+        entry = record[name]
+        if entry is None and name in ("projections", "labels"):
+            continue
+        missing = [key for key in ("file", "shape", "dtype", *entries) if key not in (entry or {})]
+        if missing:
+            return f"{name} lacks {', '.join(missing)}"
+        if os.path.basename(entry["file"]) != entry["file"]:
+            return f"{name} is in {entry['file']!r}"
+    factors = record["volume"]["factors"]
+    if not (isinstance(factors, list) and len(factors) == 3 and all(isinstance(f, int) and f > 0 for f in factors)):
+        return f"factors are {factors!r}"
+    return ""

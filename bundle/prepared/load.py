@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, Randomizable, Transform
+from monai.transforms import MapTransform
 
+from bundle.data.sample_points import SamplePointsd
 from bundle.errors import InputError, naming
 from bundle.geometry_rows import pack_geometry, unpack_geometry
+from bundle.physics.acquisition import Acquisition
 from bundle.prepared.case import PreparedCase
 from bundle.prepared.volume import LatticeVolume
 from bundle.presets import ScanPreset
@@ -35,13 +37,22 @@ class OpenPreparedd(MapTransform):
         scan: the network's scan, which the cases must have been prepared for.
         whole: read the whole volume.
         projections: use stored projections; otherwise they are simulated.
+        acquisition: the physics that projections are to have; those that are stored must have been made with it.
 
     Raises:
-        InputError: when a case is damaged or was prepared for another scan.
+        InputError: when a case is damaged, or was prepared for another scan or with other physics.
     """
 
-    def __init__(self, keys: KeysCollection, scan: ScanPreset, whole: bool = False, projections: bool = True) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        scan: ScanPreset,
+        whole: bool = False,
+        projections: bool = True,
+        acquisition: Acquisition | None = None,
+    ) -> None:
         super().__init__(keys)
+        self.acquisition = acquisition
         self.scan = scan
         self.whole = whole
         self.projections = projections
@@ -60,6 +71,12 @@ class OpenPreparedd(MapTransform):
         return d
 
     def _views(self, case: PreparedCase) -> dict[str, Any]:
+        if self.acquisition is not None and str(self.acquisition) != case.acquisition:
+            raise InputError(
+                "acquisition",
+                f"is {self.acquisition}, but the stored projections of {case.folder} have {case.acquisition}.",
+                "Leave it out, or set prepared_projections to false, so that they are simulated.",
+            )
         rows = case.geometry_rows
         with naming(case.folder):
             views, flip = _candidates(rows.numpy().tobytes(), len(rows), self.scan.row_direction)
@@ -71,29 +88,15 @@ class OpenPreparedd(MapTransform):
             **views,
             "projections": projections,
             "projection_coding": torch.tensor([projections.coding.scale, projections.coding.offset]),
-            "acquisition": case.record["projections"]["acquisition"],
+            "acquisition": case.acquisition,
         }
 
 
-class SampleBlockd(Randomizable, Transform):
+class SampleBlockd(SamplePointsd):
     """Draws points from one sub-lattice of a prepared case, chosen at random, and reads nothing else of its volume.
 
-    Adds "points" [points, 3] in the unit cube and their "values" [1, points], as SamplePointsd does.
-
-    Args:
-        count: points per item.
-        key: entry with the case's folder.
-        corner: place voxels as published weights learnt it (see DiCE's output_grid).
-        hold_out_every: never draw every n-th diagonal plane of voxels, to test on; None draws from all.
+    Arguments and results are those of SamplePointsd, but the entry holds the case's folder, and keeps it.
     """
-
-    def __init__(
-        self, count: int = 10_000, key: str = "image", corner: bool = False, hold_out_every: int | None = None
-    ) -> None:
-        self.count = count
-        self.key = key
-        self.corner = corner
-        self.hold_out_every = hold_out_every
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Transforms one item."""

@@ -18,7 +18,7 @@ class ResidentVolumes:
     """Gives the volumes of prepared cases, of which as many as fit stay on the device as they are stored.
 
     So a volume crosses to the device once, at two bytes a voxel, and not with every item. Those used least recently
-    make room for others. On a CPU none are kept: there the files' own pages, mapped into memory, serve as well.
+    make room for others. On a CPU none are kept: there the system's page cache holds the files.
 
     Args:
         gigabytes: largest total size of the kept volumes; half the device's memory on CUDA if None.

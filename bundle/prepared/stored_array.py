@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import math
 import os
+import tokenize
 
 import numpy as np
 
+from bundle.byte_ranges import is_url, read_bytes, read_into
 from bundle.errors import InputError
-from bundle.prepared.byte_ranges import is_url, read_bytes, read_into
 
 __all__ = ["StoredArray"]
 
@@ -35,7 +36,7 @@ class StoredArray:
             self.shape, fortran, self.dtype = read(stream)
         except InputError:
             raise
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
             raise self._damaged(error) from error
         self._offset = stream.tell()
         if self.dtype.kind not in "fiu" or fortran or not self.shape:

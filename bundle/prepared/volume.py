@@ -50,14 +50,13 @@ class LatticeVolume:
         return block_voxels(block, index, self.factors)
 
     def read(self) -> torch.Tensor:
-        """[X, Y, Z] float32, decoded block by block."""
+        """[X, Y, Z] float32."""
         volume = torch.empty(self.shape)
         parts = volume.numpy()
-        for block in range(len(self.array)):
+        for block, numbers in enumerate(self.read_stored()):
             first = np.unravel_index(block, self.factors)
-            parts[tuple(slice(start, None, step) for start, step in zip(first, self.factors))] = self.coding.decode(
-                self.array[block]
-            )
+            every = tuple(slice(start, None, step) for start, step in zip(first, self.factors))
+            parts[every] = self.coding.decode(numbers)
         return volume
 
     def read_stored(self) -> np.ndarray:

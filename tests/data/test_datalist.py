@@ -73,11 +73,19 @@ def test_the_splits_checksum_tells_splits_apart_and_nothing_else(tmp_path):
         return split_checksum(tmp_path / name)
 
     split = {"training": [{"image": "a.nii.gz"}, {"image": "b.nii.gz"}], "test": [{"image": "c.nii.gz"}]}
-    same = {"name": "chests", "test": [{"image": "deep/c.mha"}], "training": split["training"][::-1], "validation": []}
+    same = {"name": "chests", "test": ["./c.nii.gz"], "training": split["training"][::-1], "validation": []}
     moved = {"training": [{"image": "a.nii.gz"}], "test": [{"image": "c.nii.gz"}, {"image": "b.nii.gz"}]}
     assert checksum(split, "one") == checksum(same, "two")
     assert checksum(split, "one more") != checksum(moved, "three")
     assert len(split_checksum(tmp_path / "one")) == 16
+    names_alike = [
+        {
+            "training": [{"image": "p1/ct.nii.gz"}, {"image": f"{one}/ct.nii.gz"}],
+            "test": [{"image": f"{two}/ct.nii.gz"}],
+        }
+        for one, two in (("p2", "p3"), ("p3", "p2"))
+    ]
+    assert checksum(names_alike[0], "four") != checksum(names_alike[1], "five")
     assert split_checksum(tmp_path) == ""
 
 
@@ -87,3 +95,28 @@ def test_prepared_sets_say_so(tmp_path):
     assert not is_prepared(tmp_path)
     (tmp_path / "dataset.json").write_text(json.dumps({"format": PREPARED}))
     assert is_prepared(tmp_path)
+
+
+def test_decathlon_lists(tmp_path):
+    """Tests are paths alone there, and other entries may be lists, too."""
+    (tmp_path / "dataset.json").write_text(
+        json.dumps({"authors": ["me"], "training": [{"image": "./a.nii.gz"}], "test": ["./t.nii.gz"]})
+    )
+    assert load_datalist(tmp_path, "training")[0]["case"] == "a"
+    assert load_datalist(tmp_path, "test")[0]["image"].endswith("t.nii.gz")
+    assert split_checksum(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("listing", "message"),
+    [
+        ("[]", "has no sections"),
+        ('{"training": [{"label": "a.nii.gz"}]}', "has an entry without an image in training"),
+        ('{"training": ["a.nii.gz"]}', "has an entry without an image in training"),
+        ('{"training": []}', "has no training cases. Add some to its dataset.json"),
+    ],
+)
+def test_lists_that_cannot_be_used(tmp_path, listing, message):
+    (tmp_path / "dataset.json").write_text(listing)
+    with pytest.raises(InputError, match=message):
+        load_datalist(tmp_path, "training")

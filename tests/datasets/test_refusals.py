@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import zipfile
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bundle.datasets import DATASETS, RawCase, find_cases, source_files
+from bundle.datasets import DATASETS, RawCase, describe_sources, find_cases, source_files
 from bundle.errors import InputError
 from tests.datasets.formats import reoriented, write_dicom, write_metaimage, write_nifti, write_nrrd
 from tests.datasets.replicas import anatomy, make_replica
@@ -114,61 +115,14 @@ def test_labels_beside_images_are_no_cases(tmp_path):
     assert len(source_files(cases["a"])) == 2
 
 
-@pytest.mark.parametrize("link", ["file", "folder", "slice", "data", "label"])
-def test_links_out_of_the_source(tmp_path, link):
-    source, outside = tmp_path / "source", tmp_path / "outside"
-    shown = anatomy(shape=(12, 10, 9), voxel_mm=(28.0, 30.5, 33.0))
-    put_ct(source / "good.nii.gz")
-    if link == "file":
-        put_ct(outside / "a.nii.gz")
-        (source / "a.nii.gz").symlink_to(outside / "a.nii.gz")
-    elif link == "folder":
-        put_ct(outside / "b.nii.gz")
-        (source / "a").symlink_to(outside)
-    elif link == "slice":
-        files = write_dicom(source / "a", shown.hu, shown.affine_ras)
-        shutil.move(files[4], tmp_path / "moved.dcm")
-        files[4].symlink_to(tmp_path / "moved.dcm")
-    elif link == "data":
-        put_ct(source / "a.mhd")
-        shutil.move(source / "a.raw", tmp_path / "a.raw")
-        (source / "a.raw").symlink_to(tmp_path / "a.raw")
-    else:
-        put_ct(source / "a.nii.gz")
-        put_ct(tmp_path / "label.nii.gz")
-        (source / "a_seg.nii.gz").symlink_to(tmp_path / "label.nii.gz")
-    found = problems(find_cases("folder", source))
-    assert list(found) == ["a"]
-    assert "leads out of the source" in found["a"]
-
-
-@pytest.mark.parametrize("dataset", ["luna16", "panorama", "abdomenatlas", "toothfairy", "pengwin", "knee"])
-def test_linked_folder_of_every_layout(tmp_path, dataset):
-    """A part of the download that lies elsewhere is named, not read."""
-    source = make_replica(dataset, tmp_path, cases=1)
-    part = next(path for path in sorted(source.iterdir()))
-    shutil.move(part, tmp_path / "elsewhere")
-    part.symlink_to(tmp_path / "elsewhere")
-    cases = find_cases(dataset, source)
-    assert cases
-    assert all(case.problem for case in cases)
-    assert any("leads out of the source" in str(case.problem) for case in cases)
-
-
-def test_links_inside_the_source(tmp_path):
-    """They are followed, loops of them once."""
-    put_ct(tmp_path / "real" / "a.nii.gz")
-    (tmp_path / "b.nii.gz").symlink_to(tmp_path / "real" / "a.nii.gz")
-    (tmp_path / "real" / "loop").symlink_to(tmp_path)
-    cases = find_cases("folder", tmp_path)
-    assert [case.name for case in cases] == ["a", "b"]
+def test_slices_in_the_source_itself(tmp_path):
+    """They are named by it, even where the names of other cases are told apart by their paths."""
+    write_dicom(tmp_path / "scans", anatomy().hu, anatomy().affine_ras)
+    for folder in ("x", "y"):
+        put_ct(tmp_path / "scans" / folder / "a.nii.gz")
+    cases = find_cases("folder", tmp_path / "scans")
+    assert [case.name for case in cases] == ["scans", "x_a", "y_a"]
     assert not problems(cases)
-
-
-def test_source_may_be_a_link(tmp_path):
-    put_ct(tmp_path / "real" / "a.nii.gz")
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    assert not problems(find_cases("folder", tmp_path / "link"))
 
 
 def edit_header(path: Path, old: str, new: str) -> None:
@@ -177,7 +131,7 @@ def edit_header(path: Path, old: str, new: str) -> None:
     path.write_bytes(text.replace(old.encode(), new.encode()))
 
 
-@pytest.mark.parametrize("suffix", [".mhd", ".nhdr"])
+@pytest.mark.parametrize("suffix", [".mhd", ".nhdr", ".nrrd"])
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -191,13 +145,55 @@ def edit_header(path: Path, old: str, new: str) -> None:
     ],
 )
 def test_data_file_that_is_not_beside_its_header(tmp_path, suffix, name, message):
-    put_ct(tmp_path / "source" / f"a{suffix}")
+    path = tmp_path / "source" / f"a{suffix}"
+    if suffix == ".nrrd":
+        put_detached_nrrd(path)
+    else:
+        put_ct(path)
     put_ct(tmp_path / "source" / "good.mha")
-    edit_header(tmp_path / "source" / f"a{suffix}", "a.raw", name)
+    edit_header(path, "a.raw", name)
     cases = find_cases("folder", tmp_path / "source")
     assert list(problems(cases)) == ["a"]
     with pytest.raises(InputError, match=message):
         read("folder", cases[0])
+
+
+def put_detached_nrrd(path: Path) -> None:
+    """A header with the suffix of a whole file, and its voxels beside it."""
+    put_ct(path.with_suffix(".nhdr"))
+    path.with_suffix(".nhdr").rename(path)
+
+
+@pytest.mark.parametrize("field", ["data file", "datafile", "Data File"])
+def test_detached_data_of_a_nrrd_file(tmp_path, field):
+    path = tmp_path / "a.nrrd"
+    put_detached_nrrd(path)
+    edit_header(path, "data file", field)
+    case = find_cases("folder", tmp_path)[0]
+    assert [entry["path"] for entry in describe_sources(case)] == [str(path), str(tmp_path / "a.raw")]
+    read("folder", case)
+    (tmp_path / "a.raw").write_bytes((tmp_path / "a.raw").read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"a\.nrrd"):
+        read("folder", case)
+
+
+@pytest.mark.parametrize(
+    "hidden_by", ["content: x\r\r\n", " \n", "# " + "x" * 70000 + "\n"], ids=["cr", "space", "long"]
+)
+def test_data_file_outside_that_is_hidden_in_the_header(tmp_path, hidden_by):
+    path = tmp_path / "source" / "a.nrrd"
+    put_detached_nrrd(path)
+    (tmp_path / "source" / "a.raw").rename(tmp_path / "a.raw")
+    edit_header(path, "data file: a.raw", f"{hidden_by}data file: {tmp_path / 'a.raw'}")
+    assert list(problems(find_cases("folder", tmp_path / "source"))) == ["a"]
+
+
+def test_empty_line_in_a_metaimage_header(tmp_path):
+    put_ct(tmp_path / "a.mhd")
+    edit_header(tmp_path / "a.mhd", "NDims", "\nNDims")
+    case = find_cases("folder", tmp_path)[0]
+    read("folder", case)
+    assert source_files(case) == [tmp_path / "a.mhd", tmp_path / "a.raw"]
 
 
 def test_missing_data_in_luna16(tmp_path):
@@ -314,6 +310,19 @@ def test_arrays_that_are_no_volume(tmp_path, array, message):
         read("toothfairy", find_cases("toothfairy", tmp_path)[0])
 
 
+@pytest.mark.parametrize("content", ["npz", "damaged"])
+def test_archives_named_as_arrays(tmp_path, content):
+    path = tmp_path / "P1" / "data.npy"
+    path.parent.mkdir()
+    if content == "npz":
+        with open(path, "wb") as file:
+            np.savez(file, a=np.zeros((20, 21, 22), np.int16))
+    else:
+        path.write_bytes(b"PK\x03\x04junk")
+    with pytest.raises(InputError, match=r"data\.npy: cannot be read"):
+        read("toothfairy", find_cases("toothfairy", tmp_path)[0])
+
+
 def test_folder_without_its_file(tmp_path):
     for dataset, name in (("toothfairy", "P2"), ("abdomenatlas", "BDMAP_00000002")):
         source = make_replica(dataset, tmp_path)
@@ -383,6 +392,22 @@ def test_truncated_archive(tmp_path):
     found = problems(find_cases("pengwin", source))
     assert list(found) == [archive.stem]
     assert "truncated" in found[archive.stem]
+    assert [case.is_case for case in find_cases("pengwin", source)] == [
+        case.name != archive.stem for case in find_cases("pengwin", source)
+    ]
+
+
+def test_sources_inside_archives(tmp_path):
+    """A member is described by its own size and checksum, and by the size of its archive."""
+    source = make_replica("pengwin", tmp_path, cases=1)
+    described = describe_sources(find_cases("pengwin", source)[0])
+    assert len(described) == 2
+    for entry in described:
+        with zipfile.ZipFile(entry["path"]) as archive:
+            content = archive.read(entry["member"])
+        assert entry["bytes"] == len(content)
+        assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+        assert entry["archive_bytes"] == Path(entry["path"]).stat().st_size != len(content)
 
 
 def test_damaged_member(tmp_path):
@@ -397,7 +422,7 @@ def test_damaged_member(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../escaped.mha", "/tmp/escaped.mha", "a/../../escaped.mha", "..\\escaped.mha", "C:/a.mha"]
+    "name", ["../escaped.mha", "/tmp/escaped.mha", "a/../../escaped.mha", "..\\escaped.mha", "C:/a.mha", "."]
 )
 def test_member_that_leads_out_of_the_archive(tmp_path, name):
     source = make_replica("pengwin", tmp_path)

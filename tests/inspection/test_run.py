@@ -143,3 +143,22 @@ def test_overview_has_a_panel_per_case(tmp_path):
     assert len(drawn) == 7
     assert len({axes.get_title() for axes in drawn}) == 7  # long names are shortened, and still differ
     assert drawn[0].get_aspect() == 2.0
+
+
+def test_names_with_dollar_signs_are_no_formulas(tmp_path, scan):
+    prepared = write_recorded_set(tmp_path / "set", scan, {"training": ["a$b_$c"], "test": ["d"]})
+    inspect(str(prepared), str(tmp_path / "seen"))
+    assert {path.name for path in (tmp_path / "seen").glob("*.png")} == {"a$b_$c.png", "d.png", "overview.png"}
+
+
+def test_no_picture_is_replaced_unasked(prepared, tmp_path):
+    (tmp_path / "seen").mkdir()
+    (tmp_path / "seen" / "cut.png").write_text("mine")
+    with pytest.raises(InputError, match=r"cut\.png: exists already"):
+        inspect(str(prepared), str(tmp_path / "seen"))
+    assert [path.name for path in (tmp_path / "seen").iterdir()] == ["cut.png"]
+
+
+def test_no_cases_at_all(prepared):
+    with pytest.raises(InputError, match="cases: names none"):
+        inspect(str(prepared), cases=[])

@@ -18,6 +18,7 @@ class FakeCase:
     patient: str
     path: Path
     problem: InputError | None = None
+    is_case: bool = True
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ def make_source(folder: Path, names: list[str]) -> list[FakeCase]:
 def find(folder: Path) -> list[FakeCase]:
     """The cases of a folder made by make_source."""
     return [FakeCase(path.stem, f"patient-{path.stem}", path) for path in sorted(folder.iterdir())]
+
+
+def sources(case: FakeCase, settings: FakeSettings) -> list[Path]:
+    """The case's file and those beside it with the same stem."""
+    return sorted(case.path.parent.glob(f"{case.path.stem}.*"))
 
 
 def work(case: FakeCase, settings: FakeSettings, output: Path) -> dict[str, Any]:
@@ -72,14 +78,22 @@ def work(case: FakeCase, settings: FakeSettings, output: Path) -> dict[str, Any]
         path = (final / "data.bin").relative_to(output)
         items.append({"name": item, "files": {str(path): {"bytes": len(content), "sha256": digest(content)}}})
     note(settings, "end", case.name)
-    raw = case.path.read_bytes()
     return {
         "case": case.name,
         "patient": case.patient,
         "items": items,
-        "sources": [{"path": str(case.path), "bytes": len(raw), "sha256": digest(raw)}],
+        "sources": [
+            {"path": str(path), "bytes": path.stat().st_size, "sha256": digest(path.read_bytes())}
+            for path in sources(case, settings)
+        ],
         "seconds": 1.5,
     }
+
+
+def own_threads() -> dict[str, str | None]:
+    """What this process's libraries are told."""
+    names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+    return {name: os.environ.get(name) for name in names}
 
 
 def digest(content: bytes) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bundle.preparation.report import Summary
 from bundle.preparation.run import prepare_cases
-from tests.preparation.fake_case import FakeCase, FakeSettings, work
+from tests.preparation.fake_case import FakeCase, FakeSettings, sources, work
 
 FRACTIONS = {"training": 0.6, "validation": 0.2, "test": 0.2}
 
@@ -16,5 +16,12 @@ def run(cases: list[FakeCase], source: Path, output: Path, settings: FakeSetting
     if "scheduler" not in options:
         options = {"workers": 2, **options}
     return prepare_cases(
-        cases, "fake", source, output, settings, work=work, **{"counts": None, "fractions": FRACTIONS, **options}
+        cases,
+        "fake",
+        source,
+        output,
+        settings,
+        work=work,
+        sources=sources,
+        **{"counts": None, "fractions": FRACTIONS, **options},
     )

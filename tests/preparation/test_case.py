@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -11,7 +13,7 @@ from scipy import ndimage
 
 from bundle.datasets import find_cases
 from bundle.errors import InputError
-from bundle.preparation.case import prepare_case
+from bundle.preparation.case import prepare_case, source_paths
 from bundle.preparation.settings import PrepareSettings
 from bundle.prepared.case import PreparedCase
 from bundle.simulation import simulate_projections
@@ -157,7 +159,7 @@ def test_record_and_provenance(tmp_path):
     assert image["sha256"] != label["sha256"]
     provenance = PreparedCase.open(tmp_path / "out" / "cases" / "002").provenance
     assert provenance["settings"]["preset"] == "pengwin"
-    assert provenance["settings"]["scan"]["sod_mm"] == 800.0
+    assert provenance["settings"]["scan.sod_mm"] == 800.0
     assert provenance["source"]["file"] == "PENGWIN_CT_train_images_part2.zip"
     assert provenance["code"].startswith("deepsparse-bundle ")
 
@@ -171,12 +173,27 @@ def test_empty_crop(tmp_path):
         prepared("folder", tmp_path / "raw", tmp_path / "out", check_hu=False)
 
 
+def test_labels_that_nothing_needs_may_be_damaged(tmp_path):
+    source = make_replica("abdomenatlas", tmp_path, 1)
+    label = source / "BDMAP_00000001" / "combined_labels.nii.gz"
+    label.write_bytes(label.read_bytes()[:200])
+    (case,) = find_cases("abdomenatlas", source)
+    settings = PrepareSettings("abdomenatlas", "abdomenatlas", **SMALL, candidate_projections=False)
+    assert [path.name for path in source_paths(case, settings)] == ["ct.nii.gz"]
+    record = prepare_case(case, settings, tmp_path / "out")
+    assert [Path(entry["path"]).name for entry in record["sources"]] == ["ct.nii.gz"]
+    with pytest.raises(InputError, match=r"combined_labels\.nii\.gz"):
+        prepare_case(case, replace(settings, keep_labels=True), tmp_path / "other")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"precision": "uint8"}, "precision: is 'uint8'. Use one of uint16, float16, float32, legacy_uint8"),
         ({"interpolation": "nearest"}, "interpolation: is 'nearest'"),
         ({"photons": 1e5, "candidate_projections": False}, "photons: has no effect without"),
+        ({"photons": -5.0}, "photon"),
+        ({"photons": 0.0}, "photon"),
         ({"volume_shape": (16, 16)}, "volume_shape"),
         ({"detector_shape": (0, 16)}, "detector_shape"),
     ],

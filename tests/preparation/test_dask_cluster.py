@@ -19,9 +19,10 @@ pytest.importorskip("distributed", reason="the package distributed is not instal
 
 from bundle.errors import InputError
 from bundle.preparation import dask_cluster
+from bundle.preparation.dask_cluster import DaskCluster
 from bundle.tables import read_rows
 from tests.conftest import ROOT
-from tests.preparation.fake_case import FakeSettings, contents, journal, make_source
+from tests.preparation.fake_case import FakeSettings, contents, journal, make_source, own_threads
 from tests.preparation.runs import run
 
 _ENVIRONMENT = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0", "PYTHONWARNINGS": "ignore"}
@@ -99,6 +100,13 @@ def test_cases_of_all_kinds(cluster, tmp_path):
     assert contents(tmp_path / "here") == contents(tmp_path / "out")
 
 
+def test_workers_are_spared(cluster):
+    """Also those that come later, and what they import."""
+    with DaskCluster(cluster, ()) as executor:
+        told = executor.result(executor.submit(own_threads))
+    assert told == {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1"}
+
+
 def test_a_killed_worker_does_not_matter(cluster, tmp_path):
     """Kills the worker process that has a case half written; another, or its successor, does the case again."""
     cases = make_source(tmp_path / "raw", ["slow", "a", "b"])
@@ -128,6 +136,7 @@ def test_a_lost_scheduler_ends_the_run_and_keeps_what_is_finished(tmp_path):
         def kill() -> None:
             while ("half", "slow") not in journal(log):
                 time.sleep(0.02)
+            time.sleep(0.5)  # until the run has been told of the first case
             os.killpg(process.pid, signal.SIGKILL)
 
         killer = threading.Thread(target=kill, daemon=True)

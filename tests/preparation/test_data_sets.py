@@ -9,6 +9,7 @@ import pytest
 from bundle.datasets import DATASETS
 from bundle.prepare_command import prepare
 from bundle.tables import read_rows
+from tests.conftest import ROOT
 from tests.datasets.replicas import make_replica
 from tests.workflows import DEMO, TRAIN, run, small
 
@@ -38,3 +39,17 @@ def test_from_download_to_results(tmp_path, dataset):
     assert {row["case"] for row in rows} == {item["case"] for item in listed[section]}
     assert {row["split"] for row in rows} == {listed["split"]["checksum"]}
     assert {row["method"] for row in rows} == {"deepsparse", "fdk", "sart", "cgls", "tv"}
+
+
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real CTs beside the project")
+def test_real_cts(tmp_path):
+    output = tmp_path / "prepared"
+    sizes = {"volume_shape": [32, 32, 32], "detector_shape": [16, 16]}
+    prepare("folder", str(SHARED), str(output), workers=2, keep_labels=True, candidate_projections=False, **sizes)
+    rows = {row["case"]: row for row in read_rows(output / "report.csv")}
+    expected = {path.name.removesuffix(".nii.gz") for path in SHARED.rglob("*.nii.gz")}
+    assert set(rows) == {name for name in expected if not name.endswith("_labels")}
+    assert {row["status"] for row in rows.values()} == {"prepared"}

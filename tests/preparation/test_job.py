@@ -1,21 +1,23 @@
 from __future__ import annotations
 
 import json
+import pickle
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
 from bundle.preparation import job as module
 from bundle.preparation.job import BUSY, FAILED, PREPARED, SKIPPED, Job, run_case
-from tests.preparation.fake_case import FakeSettings, journal, make_source, work
+from tests.preparation.fake_case import FakeSettings, journal, make_source, sources, work
 
 
 @pytest.fixture
 def job(tmp_path):
     """A job on an empty output."""
     (tmp_path / "out").mkdir()
-    return Job(tmp_path / "raw", tmp_path / "out", FakeSettings(str(tmp_path / "journal")), work)
+    return Job(tmp_path / "raw", tmp_path / "out", FakeSettings(str(tmp_path / "journal")), work, sources)
 
 
 def made(job):
@@ -60,7 +62,10 @@ def test_a_moved_source_is_the_same(job, case):
     assert run_case(replace(job, source=job.source.with_name("moved")), moved, wait=False).status == SKIPPED
 
 
-@pytest.mark.parametrize("change", ["flip", "file", "folder", "record", "half_record", "source", "settings", "version"])
+@pytest.mark.parametrize(
+    "change",
+    ["flip", "file", "folder", "record", "half_record", "source", "more", "patient", "settings", "version"],
+)
 def test_whatever_changed_is_done_anew(job, case, change, monkeypatch):
     target = job.output / "cases" / "parts_part3" / "data.bin"
     record = job.output / "records" / "parts.json"
@@ -79,6 +84,10 @@ def test_whatever_changed_is_done_anew(job, case, change, monkeypatch):
     elif change == "source":
         case.path.write_text("parts!")
         expected = b"parts! 1 2"
+    elif change == "more":  # as the slices that an incomplete series lacked, or a label
+        case.path.with_suffix(".more").write_text("late")
+    elif change == "patient":
+        case = replace(case, patient="patient-of-a-table")
     elif change == "settings":
         job = replace(job, settings=replace(job.settings, value=8))
         expected = b"parts 8 2"
@@ -88,6 +97,68 @@ def test_whatever_changed_is_done_anew(job, case, change, monkeypatch):
     assert target.read_bytes() == expected
     assert made(job) == 2
     assert run_case(job, case, wait=False).status == SKIPPED
+
+
+def test_fewer_sources_are_done_anew(job):
+    case = make_source(job.source, ["parts"])[0]
+    late = case.path.with_suffix(".more")
+    late.write_text("late")
+    assert run_case(job, case, wait=False).status == PREPARED
+    assert run_case(job, case, wait=False).status == SKIPPED
+    late.rename(late.with_name("other.more"))  # of the same size, but another's
+    assert run_case(job, case, wait=False).status == PREPARED
+
+
+def test_archives_are_known_by_their_own_size(job, case):
+    """A member's size is no size of a file."""
+    path = job.output / "records" / "parts.json"
+    record = json.loads(path.read_text())
+    (source,) = record["sources"]
+    record["sources"] = [{**source, "bytes": 3, "archive_bytes": source["bytes"]}]
+    path.write_text(json.dumps(record))
+    assert run_case(job, case, wait=False).status == SKIPPED
+    case.path.write_text("abc")
+    assert run_case(job, case, wait=False).status == PREPARED
+
+
+@pytest.mark.parametrize("item", ["../../kept", "kept", "parts_part1/../../../kept", "", "parts_part", 7])
+def test_records_that_name_other_folders_prove_nothing(job, case, item):
+    for kept in (job.output.parent / "kept", job.output / "cases" / "kept"):
+        kept.mkdir()
+    path = job.output / "records" / "parts.json"
+    record = json.loads(path.read_text())
+    record["items"][0]["name"] = item
+    record["settings"] = None
+    path.write_text(json.dumps(record))
+    assert run_case(job, case, wait=False).status == PREPARED
+    assert (job.output.parent / "kept").is_dir()
+    assert (job.output / "cases" / "kept").is_dir()
+
+
+@dataclass(frozen=True)
+class SettingsOfFile(FakeSettings):
+    """Settings whose numbers are in a file of each machine, as those of a preset."""
+
+    preset: str = ""
+
+    def as_dict(self):
+        return {"value": self.value, "preset": Path(self.preset).read_text()}
+
+
+def test_a_worker_with_another_preset_prepares_nothing(job, tmp_path):
+    case = make_source(job.source, ["parts"])[0]
+    preset = tmp_path / "preset"
+    preset.write_text("sod 541")
+    job = replace(job, settings=SettingsOfFile(str(tmp_path / "journal"), preset=str(preset)))
+    sent = pickle.dumps(job)
+    preset.write_text("sod 540")
+    outcome = run_case(pickle.loads(sent), case, wait=False)
+    assert outcome.status == FAILED
+    assert "has other numbers for this worker" in outcome.error
+    assert not (job.output / "records").exists()
+    preset.write_text("sod 541")
+    assert run_case(pickle.loads(sent), case, wait=False).status == PREPARED
+    assert json.loads(job.record_path("parts").read_text())["settings"] == {"value": 1, "preset": "sod 541"}
 
 
 def test_what_a_killed_run_left_is_removed(job):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +11,10 @@ import pytest
 
 from bundle.data.datalist import load_datalist
 from bundle.errors import InputError
+from bundle.preparation.output_folder import check_folders
 from bundle.preparation.run import prepare_cases
 from bundle.tables import read_rows
-from tests.preparation.fake_case import FakeSettings, contents, journal, make_source, work
+from tests.preparation.fake_case import FakeCase, FakeSettings, contents, journal, make_source, sources, work
 from tests.preparation.runs import run
 
 NAMES = ["a", "b", "dieonce", "dies", "parts", "raises"]
@@ -181,6 +184,84 @@ def test_another_split_is_refused(prepared, tmp_path):
     assert summary.checksum == json.loads(before["dataset.json"])["split"]["checksum"]
 
 
+def test_what_may_hold_cases_is_no_case(prepared, tmp_path):
+    """A damaged archive has its row, but no place in the split, which does not change when it is gone."""
+    cases, settings = prepared
+    before = contents(tmp_path / "out")
+    broken = FakeCase("part2", "part2", tmp_path / "part2.zip", InputError("part2.zip", "is cut.", "Get it."), False)
+    summary = run([*cases, broken], tmp_path / "raw", tmp_path / "out", settings)
+    assert summary.counts == {"prepared": 0, "skipped": 2, "failed": 1, "left out": 0}
+    rows = read_rows(tmp_path / "out" / "report.csv")
+    assert (rows[2]["case"], rows[2]["split"], rows[2]["error"]) == ("part2", "", "part2.zip: is cut. Get it.")
+    assert contents(tmp_path / "out") == before
+    assert run(cases, tmp_path / "raw", tmp_path / "out", settings).counts["skipped"] == 2
+
+
+def test_a_set_of_which_nothing_could_be_read_can_be_mended(tmp_path):
+    broken = FakeCase("all", "all", tmp_path / "all.zip", InputError("all.zip", "is cut.", "Get it."), False)
+    cases = make_source(tmp_path / "raw", ["a", "b"])
+    settings = FakeSettings(str(tmp_path / "journal"))
+    assert run([broken], tmp_path / "raw", tmp_path / "out", settings).counts["failed"] == 1
+    summary = run(cases, tmp_path / "raw", tmp_path / "out", settings, workers=1)
+    assert summary.counts == {"prepared": 2, "skipped": 0, "failed": 0, "left out": 0}
+    assert json.loads((tmp_path / "out" / "split.json").read_text())["training"]
+
+
+def test_the_own_split_may_name_cases_that_are_gone(prepared, tmp_path, caplog):
+    cases, settings = prepared
+    planned = (tmp_path / "out" / "split.json").read_bytes()
+    with caplog.at_level(logging.WARNING):
+        summary = run(cases[:1], tmp_path / "raw", tmp_path / "out", settings, split=tmp_path / "out" / "split.json")
+    assert "lists 1 cases that are no longer found, such as b" in caplog.text
+    assert summary.counts == {"prepared": 0, "skipped": 1, "failed": 0, "left out": 0}
+    assert json.loads((tmp_path / "out" / "dataset.json").read_text())["split"]["missing"] == ["b"]
+    assert (tmp_path / "out" / "split.json").read_bytes() == planned
+    shutil.copy(tmp_path / "out" / "split.json", tmp_path / "mine.json")
+    with pytest.raises(InputError, match="1 cases that were not found, such as b"):
+        run(cases[:1], tmp_path / "raw", tmp_path / "out", settings, split=tmp_path / "mine.json")
+
+
+def test_the_own_list_is_a_split(tmp_path):
+    """Parts stand for their case."""
+    cases = make_source(tmp_path / "raw", ["a", "parts"])
+    settings = FakeSettings(str(tmp_path / "journal"))
+    first = run(cases, tmp_path / "raw", tmp_path / "out", settings, workers=1)
+    other = run(
+        cases, tmp_path / "raw", tmp_path / "other", settings, workers=1, split=tmp_path / "out" / "dataset.json"
+    )
+    assert other.counts["prepared"] == 2
+    assert other.checksum == first.checksum
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    name = os.fsdecode(b"M\xfcller")
+    cases = make_source(tmp_path / "raw", ["a", "b"])
+    cases[1] = replace(cases[1], name=name, patient=name, problem=InputError(name, "is empty.", "Get it again."))
+    settings = FakeSettings(str(tmp_path / "journal"))
+    summary = run(cases, tmp_path / "raw", tmp_path / "out", settings, workers=1)
+    assert (summary.counts["prepared"], summary.counts["failed"]) == (1, 1)
+    assert sorted(row["case"] for row in read_rows(tmp_path / "out" / "report.csv")) == ["M\\udcfcller", "a"]
+    planned = json.loads((tmp_path / "out" / "split.json").read_text())
+    assert sorted(case for part in ("training", "validation", "test") for case in planned[part]) == sorted(["a", name])
+    assert run(cases, tmp_path / "raw", tmp_path / "out", settings, workers=1).counts["skipped"] == 1
+
+
+def test_an_output_that_another_first_run_has_just_begun(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "prepare.json").touch()
+    looked, listing = Path.is_file, Path.iterdir
+    listed: list[Path] = []
+
+    def iterdir(path: Path) -> list[Path]:
+        listed.append(path)
+        return list(listing(path))
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    monkeypatch.setattr(Path, "is_file", lambda path: bool(listed) and looked(path))  # written after a first look
+    check_folders(tmp_path / "raw", tmp_path / "out")
+    assert listed == [tmp_path / "out"]
+
+
 def test_folders(tmp_path, monkeypatch):
     cases, settings = make_source(tmp_path / "raw", ["a"]), FakeSettings(str(tmp_path / "journal"))
     (tmp_path / "link").symlink_to(tmp_path / "raw")
@@ -215,5 +296,5 @@ def test_workers_and_scheduler_exclude_each_other(tmp_path):
     with pytest.raises(InputError, match="no effect with a scheduler"):
         prepare_cases(
             [], "fake", tmp_path / "raw", tmp_path / "out", None,
-            work=work, counts=None, fractions=None, workers=2, scheduler="tcp://127.0.0.1:1",
+            work=work, sources=sources, counts=None, fractions=None, workers=2, scheduler="tcp://127.0.0.1:1",
         )  # fmt: skip

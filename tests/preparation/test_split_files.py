@@ -23,6 +23,17 @@ def test_names(tmp_path):
     assert split.rule == "as in split.json"
 
 
+def test_parts_stand_for_their_case(tmp_path):
+    """As in a prepared set's dataset.json, unless a case has such a name."""
+    listed = {
+        "training": [{"image": f"cases/c_part{n}", "case": f"c_part{n}"} for n in (1, 2)],
+        "test": ["e_part2", "b_part1"],
+        "split": {"rule": "a rule"},
+    }
+    split = read_split(written(tmp_path, listed), {**PATIENTS, "b_part1": "9"})
+    assert split.sections == {"training": ("c",), "validation": (), "test": ("b_part1", "e")}
+
+
 def test_table_of_a_spreadsheet(tmp_path):
     path = written(tmp_path, "\ufeffcase,note,split\r\nd,x,training\r\n b ,,test\r\nc,,training\r\n", "split.csv")
     assert read_split(path, PATIENTS).sections == {"training": ("c", "d"), "validation": (), "test": ("b",)}
@@ -55,6 +66,10 @@ def test_images_of_all_layouts(tmp_path, image, case):
         ({"training": ["c"], "test": ["d"]}, "patient 3 in two sections: c in training and d in test"),
         ({"training": []}, "lists no case"),
         ({"training": [7]}, "entry 7"),
+        ({"training": {"a": 1}, "test": ["b"]}, "section training that is no list"),
+        ({"training": ["a_part1", "a_part1"]}, "the case a twice"),
+        ({"training": ["a_part1"], "test": ["a_part2"]}, "the case a twice"),
+        ({"training": ["z_part1"]}, "not found, such as z_part1"),
         (["a"], "no sections"),
         ("{", "not valid JSON"),
     ],

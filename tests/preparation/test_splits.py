@@ -142,6 +142,13 @@ def test_no_patient_in_two_sections(owners, shares, published, seed):
         assert counts[name] or not split.sections[name]
 
 
+def test_names_that_are_not_utf8_are_ordered_by_their_bytes():
+    patients = {name: name for name in ("a", "\udcff", "\udcfe")}
+    order = sorted([b"a", b"\xff", b"\xfe"], key=lambda name: hashlib.sha256(b"0:" + name).hexdigest())
+    split = make_split(patients, {"training": 1, "validation": 1, "test": 1}, None, seed=0)
+    assert [split.sections[part][0].encode(errors="surrogateescape") for part in reversed(SECTIONS)] == order
+
+
 def test_only_some():
     split = make_split(singles(10), None, FRACTIONS, seed=0)
     kept = list(split.sections["training"][:2])

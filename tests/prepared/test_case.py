@@ -106,3 +106,34 @@ def test_array_of_another_case(folder, tmp_path, scan):
     (tmp_path / "other" / "volume.npy").replace(folder / "volume.npy")
     with pytest.raises(InputError, match=r"volume\.npy: holds uint16 of shape \[64, 2, 2, 2\]"):
         _ = PreparedCase.open(folder).volume
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("hu_window", None, "is damaged: hu_window is None"),
+        ("affine_ras", [[1.0]], "is damaged: affine_ras is"),
+        ("voxel_mm", [1.0, float("nan"), 1.0], "is damaged: voxel_mm is"),
+        ("volume", {"shape": []}, "is damaged: volume lacks file, dtype"),
+        (
+            "labels",
+            {"file": "../../secret.npy", "shape": [], "dtype": ""},
+            "is damaged: labels is in '../../secret.npy'",
+        ),
+        ("projections", {"file": "a.npy"}, "is damaged: projections lacks shape"),
+    ],
+)
+def test_damaged_entries(folder, entry, value, message):
+    description = json.loads((folder / DESCRIPTION).read_text())
+    (folder / DESCRIPTION).write_text(json.dumps({**description, entry: value}))
+    with pytest.raises(InputError, match=message):
+        PreparedCase.open(folder)
+
+
+def test_fewer_projections_than_views(folder):
+    description = json.loads((folder / DESCRIPTION).read_text())
+    np.save(folder / "projections.npy", np.load(folder / "projections.npy")[:5])
+    description["projections"]["shape"][0] = 5
+    (folder / DESCRIPTION).write_text(json.dumps(description))
+    with pytest.raises(InputError, match=r"has shape \(5, 24, 32\) where the geometry has 40 views"):
+        _ = PreparedCase.open(folder).projections

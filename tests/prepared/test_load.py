@@ -11,9 +11,12 @@ from monai.data import DataLoader, Dataset
 from monai.transforms import Compose
 
 from bundle.data.datalist import load_datalist
+from bundle.data.sample_points import SamplePointsd
 from bundle.data.sample_views import SampleViewsd
 from bundle.engines import PreparePoints, PrepareVolume
 from bundle.errors import InputError
+from bundle.physics.acquisition import Acquisition
+from bundle.physics.noise import DetectorNoise
 from bundle.prepared.load import OpenPreparedd, SampleBlockd
 from bundle.prepared.resident import ResidentVolumes
 from bundle.sampling.points import is_held_out
@@ -134,3 +137,16 @@ def test_from_an_object_store(tmp_path, scan, phantom):
         assert torch.equal(remote[key], here[key]), key
     whole = OpenPreparedd("image", scan, whole=True)({"image": cases[1]["image"]})["image"]
     np.testing.assert_allclose(whole[0].numpy(), phantom, atol=1e-5)
+
+
+def test_other_physics_than_asked_for(folder, scan):
+    asked = Acquisition(noise=DetectorNoise(1e4))
+    with pytest.raises(InputError, match=r"acquisition: is .*10000.*, but the stored projections of .*one have exact"):
+        OpenPreparedd("image", scan, acquisition=asked)({"image": folder})
+    OpenPreparedd("image", scan, acquisition=asked, projections=False)({"image": folder})
+
+
+@pytest.mark.parametrize("sample", [SampleBlockd, SamplePointsd])
+def test_nothing_left_to_draw(sample):
+    with pytest.raises(InputError, match="hold_out_every: is 1"):
+        sample(10, hold_out_every=1)

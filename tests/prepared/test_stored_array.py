@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bundle.byte_ranges import _fill, is_url, read_bytes
 from bundle.errors import InputError
-from bundle.prepared.byte_ranges import is_url, read_bytes
 from bundle.prepared.stored_array import StoredArray
 
 fsspec = pytest.importorskip("fsspec", reason="needs fsspec")
@@ -114,3 +115,46 @@ def test_urls():
     assert not is_url("/data/set")
     with pytest.raises(InputError, match="cannot be read"):
         read_bytes("memory://nowhere/at.all")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 10])
+def test_objects_that_end_too_early(tmp_path, values, kept):
+    np.save(tmp_path / "a.npy", values)
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/set/cut.npy", (tmp_path / "a.npy").read_bytes())
+    array = StoredArray("memory://set/cut.npy")
+    start = (tmp_path / "a.npy").stat().st_size - values[4].nbytes
+    memory.pipe("/set/cut.npy", (tmp_path / "a.npy").read_bytes()[: start + kept])
+    with pytest.raises(InputError, match=r"cut\.npy: cannot be read"):
+        array[4]
+    memory.rm("/set/cut.npy")
+    with pytest.raises(InputError, match=r"cut\.npy: cannot be read"):
+        array[0]
+
+
+def test_no_damaged_header_escapes_as_another_exception(tmp_path, values):
+    np.save(tmp_path / "a.npy", values)
+    whole = (tmp_path / "a.npy").read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        damaged[rng.integers(0, 100)] = rng.integers(0, 256)
+        (tmp_path / "b.npy").write_bytes(damaged)
+        try:
+            StoredArray(tmp_path / "b.npy")
+        except InputError:
+            refused += 1
+    assert refused > 50
+
+
+def test_parts_that_the_system_gives_bit_by_bit(values):
+    """A read gives 2 GiB at most."""
+
+    class Slow(io.BytesIO):
+        def readinto(self, buffer):
+            return super().readinto(memoryview(buffer)[:7])
+
+    row = np.empty(values[0].nbytes, np.uint8)
+    _fill(row, Slow(values[0].tobytes()))
+    np.testing.assert_array_equal(row, values[0].reshape(-1).view(np.uint8))

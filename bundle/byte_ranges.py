@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -24,13 +26,14 @@ def read_bytes(path: str | os.PathLike, end: int | None = None) -> bytes:
     Raises:
         InputError: when it cannot be read.
     """
-    try:
-        if is_url(path):
+    if is_url(path):
+        with _told_by_name(path):
             system, name = _system(path)
             return system.cat_file(name, start=0, end=end)
+    try:
         with open(path, "rb") as file:
             return file.read(-1 if end is None else end)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise _unreadable(path, error) from error
 
 
@@ -48,20 +51,46 @@ def read_into(parts: np.ndarray, path: str | os.PathLike, starts: Sequence[int])
     Raises:
         InputError: when it cannot be read, or ends too early.
     """
-    size = parts[0].nbytes
+    rows = [row.reshape(-1).view(np.uint8) for row in parts]
+    if is_url(path):
+        with _told_by_name(path):
+            _read_object(rows, path, starts)
+        return
     try:
-        if is_url(path):
-            system, name = _system(path)
-            ends = [start + size for start in starts]
-            for row, found in zip(parts, system.cat_ranges([name] * len(starts), list(starts), ends)):
-                row.reshape(-1).view(np.uint8)[:] = np.frombuffer(found, np.uint8)
-            return
         with open(path, "rb", buffering=0) as file:
-            for row, start in zip(parts, starts):
+            for row, start in zip(rows, starts):
                 file.seek(start)
-                if file.readinto(memoryview(row.reshape(-1).view(np.uint8))) != size:
-                    raise ValueError("it ends too early")
-    except (OSError, ValueError) as error:
+                _fill(row, file)
+    except (OSError, EOFError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _fill(row: np.ndarray, file: io.RawIOBase) -> None:
+    filled = 0
+    while filled < len(row):  # the system gives at most 2 GiB at a time
+        count = file.readinto(memoryview(row)[filled:])
+        if not count:
+            raise EOFError("it ends too early")
+        filled += count
+
+
+def _read_object(rows: Sequence[np.ndarray], path: str | os.PathLike, starts: Sequence[int]) -> None:
+    system, name = _system(path)
+    ends = [start + len(row) for row, start in zip(rows, starts)]
+    for row, found in zip(rows, system.cat_ranges([name] * len(rows), list(starts), ends, on_error="raise")):
+        if len(found) != len(row):
+            raise EOFError("it ends too early")
+        row[:] = np.frombuffer(found, np.uint8)
+
+
+@contextmanager
+def _told_by_name(path: str | os.PathLike) -> Iterator[None]:
+    """Names the object in whatever its store raises; every kind of store has errors of its own."""
+    try:
+        yield
+    except ImportError as error:  # which says what to install
+        raise InputError(path, f"cannot be read: {error}.", "Install the package for this kind of store.") from error
+    except Exception as error:
         raise _unreadable(path, error) from error
 
 
