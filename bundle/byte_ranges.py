@@ -51,7 +51,7 @@ def read_into(parts: np.ndarray, path: str | os.PathLike, starts: Sequence[int])
     Raises:
         InputError: when it cannot be read, or ends too early.
     """
-    rows = [row.reshape(-1).view(np.uint8) for row in parts]
+    rows = list(parts.reshape(len(parts), -1).view(np.uint8))
     if is_url(path):
         with _told_by_name(path):
             _read_object(rows, path, starts)

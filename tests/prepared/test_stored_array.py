@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +159,21 @@ def test_parts_that_the_system_gives_bit_by_bit(values):
     row = np.empty(values[0].nbytes, np.uint8)
     _fill(row, Slow(values[0].tobytes()))
     np.testing.assert_array_equal(row, values[0].reshape(-1).view(np.uint8))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32", "float64", ">u2"])
+@pytest.mark.parametrize("shape", [(3,), (2, 5), (4, 1, 2, 3)])
+def test_every_kind_of_array_that_is_stored(tmp_path, dtype, shape):
+    values = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    np.save(tmp_path / "a.npy", values)
+    array = StoredArray(tmp_path / "a.npy")
+    assert (array.shape, array.dtype) == (values.shape, values.dtype)
+    np.testing.assert_array_equal(array.read(), values)
+    np.testing.assert_array_equal(array[-1], values[-1])
+
+
+def test_threads_at_the_same_time(tmp_path, values):
+    np.save(tmp_path / "a.npy", values)
+    with ThreadPoolExecutor(8) as threads:
+        shapes = list(threads.map(lambda _: StoredArray(tmp_path / "a.npy").shape, range(2000)))
+    assert set(shapes) == {values.shape}
