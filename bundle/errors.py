@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
-__all__ = ["InputError", "find_input_error", "install_command_line_hook", "naming"]
+__all__ = ["InputError", "error_chain", "find_input_error", "install_command_line_hook", "naming", "told_changes"]
 
 
 class InputError(ValueError):
@@ -50,14 +51,28 @@ def find_input_error(error: BaseException | None) -> InputError | None:
     MONAI wraps what transforms and configured components raise, so the message that matters is often the cause of
     the exception that surfaces. Data-loading workers send the text of an exception alone, so texts are searched, too.
     """
-    while error is not None:
-        if isinstance(error, InputError):
-            return error
-        told = re.search(r"^bundle\.errors\.InputError: (.+?): (.+)$", str(error), flags=re.MULTILINE)
+    for part in error_chain(error):
+        if isinstance(part, InputError):
+            return part
+        told = re.search(r"^bundle\.errors\.InputError: (.+?): (.+)$", str(part), flags=re.MULTILINE)
         if told:
             return InputError(told.group(1), told.group(2), "")
-        error = error.__cause__ or error.__context__
     return None
+
+
+def error_chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those behind it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def told_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The entries that two records differ in, in words; empty if in none."""
+    names = [*now, *(name for name in before if name not in now)]
+    return "; ".join(
+        f"{name} {before.get(name)!r} (now {now.get(name)!r})" for name in names if before.get(name) != now.get(name)
+    )
 
 
 def install_command_line_hook() -> None:

@@ -16,6 +16,7 @@ from bundle.data.checks import check_finite, check_hounsfield, check_spatial
 from bundle.errors import InputError
 
 __all__ = [
+    "CT_SUFFIXES",
     "LPS_TO_RAS",
     "NIFTI_SUFFIXES",
     "case_name",
@@ -31,13 +32,15 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _EXTENT_MM = (5.0, 5000.0)  # metres make a patient less than a millimetre long, micrometres a kilometre
 _ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
+CT_SUFFIXES = (*NIFTI_SUFFIXES, *_ITK)
+"""Endings of the files that can be read as CT."""
 _SPACING_KEYS = {"meta": ("elementspacing", "elementsize"), "nrrd": ("space directions", "spacings")}
 
 
 def case_name(path: str | os.PathLike) -> str:
     """File name without its suffixes."""
     name = Path(path).name
-    for suffix in (*NIFTI_SUFFIXES, *_ITK, ".npz"):
+    for suffix in (*CT_SUFFIXES, ".npz"):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name
@@ -75,7 +78,7 @@ def read_ct(path: str | os.PathLike, check_hu: bool = True) -> MetaTensor:
         raise InputError(
             path,
             "has an unknown suffix.",
-            f"Give one of {', '.join((*NIFTI_SUFFIXES, *_ITK))}, or a folder of DICOM slices.",
+            f"Give one of {', '.join(CT_SUFFIXES)}, or a folder of DICOM slices.",
         )
     try:
         image = LoadImage(reader=reader, image_only=True, ensure_channel_first=False)(path)

@@ -13,7 +13,7 @@ from typing import Any
 from monai.data import load_decathlon_datalist
 
 from bundle.byte_ranges import is_url, read_bytes
-from bundle.data.ct_volume import case_name
+from bundle.data.ct_volume import CT_SUFFIXES, case_name
 from bundle.errors import InputError
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
 LISTING = "dataset.json"
 PREPARED = "deepsparse-prepared"
 """What a prepared data set's listing has under "format"."""
-_SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
 
 
 def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1) -> list[dict[str, Any]]:
@@ -67,13 +66,13 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
         else:
             cases = load_decathlon_datalist(str(folder / LISTING), is_segmentation=False, data_list_key=section)
     else:
-        files = sorted(path for path in folder.iterdir() if path.name.lower().endswith(_SUFFIXES))
+        files = sorted(path for path in folder.iterdir() if path.name.lower().endswith(CT_SUFFIXES))
         cases = [{"image": str(path)} for path in files]
         logging.getLogger(__name__).warning(
             "%s has no %s: all %d volumes serve as %s cases.", folder, LISTING, len(cases), section
         )
     if not cases:
-        remedy = f"Put volumes there ({', '.join(_SUFFIXES)})." if listing is None else f"Add some to its {LISTING}."
+        remedy = f"Put volumes there ({', '.join(CT_SUFFIXES)})." if listing is None else f"Add some to its {LISTING}."
         raise InputError(f"dataset_dir {dataset_dir}", f"has no {section} cases.", remedy)
     if 0 < sum("projections" in case for case in cases) < len(cases):
         raise InputError(

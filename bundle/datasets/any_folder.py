@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from bundle.data.ct_volume import NIFTI_SUFFIXES, case_name
+from bundle.data.ct_volume import CT_SUFFIXES, case_name
 from bundle.data.datalist import case_names
 from bundle.datasets.dicom_series import is_dicom, patient_digest
 from bundle.datasets.labels import with_label
@@ -19,7 +19,6 @@ __all__ = ["LAYOUT", "find"]
 
 LAYOUT = "files in NIfTI, MetaImage or NRRD format, or folders of DICOM slices"
 
-_SUFFIXES = (*NIFTI_SUFFIXES, ".mha", ".mhd", ".nrrd", ".nhdr")
 _LABEL = re.compile(r"(.+)_(?:labels?|seg)", flags=re.IGNORECASE)
 
 
@@ -33,7 +32,7 @@ def find(source: Path) -> list[RawCase]:
     tree = search(source)
     found: list[tuple[RawFile, list[RawFile]]] = []
     for folder, files in tree.folders:
-        volumes = [path for path in files if path.name.lower().endswith(_SUFFIXES)]
+        volumes = [path for path in files if path.name.lower().endswith(CT_SUFFIXES)]
         stems = {case_name(path) for path in volumes}
         labels: dict[str, list[RawFile]] = {}
         for path in volumes:

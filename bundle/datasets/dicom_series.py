@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bundle.data.ct_volume import LPS_TO_RAS, NIFTI_SUFFIXES
+from bundle.data.ct_volume import CT_SUFFIXES, LPS_TO_RAS
 from bundle.datasets.slice_stack import SliceStack
 from bundle.errors import InputError
 from bundle.optional import require
@@ -29,7 +29,7 @@ _TAGS = [
     "Rows",
     "SeriesInstanceUID",
 ]
-NOT_DICOM = (*NIFTI_SUFFIXES, ".mha", ".mhd", ".raw", ".zraw", ".nrrd", ".nhdr", ".json", ".csv", ".txt", ".zip")
+NOT_DICOM = (*CT_SUFFIXES, ".raw", ".zraw", ".json", ".csv", ".txt", ".zip")
 """Suffixes of files that are something else."""
 _SAME_POSITION_MM = 0.01
 _UNEVEN = 0.05  # of the distance of slices; scanners round positions to a hundredth of it

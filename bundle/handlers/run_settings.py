@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bundle.errors import InputError
+from bundle.errors import InputError, told_changes
 
 __all__ = ["RunSettings"]
 
@@ -35,16 +35,11 @@ class RunSettings:
         Raises:
             InputError: when any differs; all are listed.
         """
-        names = [*self.settings, *(name for name in state_dict if name not in self.settings)]
-        changed = [
-            f"{name} {state_dict.get(name)!r} (now {self.settings.get(name)!r})"
-            for name in names
-            if state_dict.get(name) != self.settings.get(name)
-        ]
+        changed = told_changes(state_dict, self.settings)
         if changed:
             raise InputError(
                 "checkpoint",
-                f"was written by a run with other settings: {'; '.join(changed)}.",
+                f"was written by a run with other settings: {changed}.",
                 "Resume with its settings, choose another ckpt_dir, or set resume to false to start anew.",
             )
 

@@ -10,7 +10,7 @@ from typing import Any
 from bundle.checksums import file_sha256
 from bundle.data.datalist import LISTING
 from bundle.errors import InputError
-from bundle.preparation.json_files import read_json_object
+from bundle.json_files import read_json_object
 from bundle.tables import read_rows
 
 __all__ = ["Files", "ListedCase", "check_files", "list_cases", "recorded_files"]

@@ -17,9 +17,9 @@ from typing import Any
 from bundle import __version__
 from bundle.atomic import is_disk_full
 from bundle.checksums import file_sha256
-from bundle.errors import InputError, find_input_error
+from bundle.errors import InputError, error_chain, find_input_error
+from bundle.json_files import read_json_object, write_json
 from bundle.optional import require
-from bundle.preparation.json_files import read_json_object, write_json
 
 __all__ = ["BUSY", "FAILED", "PREPARED", "SKIPPED", "Job", "Outcome", "failed", "remove_unfinished", "run_case"]
 
@@ -231,11 +231,5 @@ def _outcome(record: dict[str, Any], status: str) -> Outcome:
     )
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
 def _is_for_want_of_space(error: BaseException) -> bool:
-    return any(isinstance(part, OSError) and is_disk_full(part) for part in _chain(error))
+    return any(isinstance(part, OSError) and is_disk_full(part) for part in error_chain(error))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bundle.atomic import PARTIAL_PREFIX, check_output
-from bundle.errors import InputError
+from bundle.errors import InputError, told_changes
+from bundle.json_files import read_json_object, write_json
 from bundle.optional import require
-from bundle.preparation.json_files import read_json_object, write_json
 from bundle.preparation.splits import SECTIONS, Split
 
 __all__ = ["check_folders", "claim", "is_own_split", "locked"]
@@ -90,17 +90,10 @@ def claim(output: Path, settings: Mapping[str, Any], split: Split) -> None:
 
 
 def _compare_settings(known: Mapping[str, Any], settings: Mapping[str, Any], output: Path) -> None:
-    names = [*settings, *(name for name in known if name not in settings)]
-    changed = [
-        f"{name} {known.get(name)!r} (now {settings.get(name)!r})"
-        for name in names
-        if known.get(name) != settings.get(name)
-    ]
+    changed = told_changes(known, settings)
     if changed:
         raise InputError(
-            output,
-            f"was prepared with other settings: {'; '.join(changed)}.",
-            "Give the same, or choose another output.",
+            output, f"was prepared with other settings: {changed}.", "Give the same, or choose another output."
         )
 
 

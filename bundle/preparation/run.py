@@ -12,12 +12,12 @@ from typing import Any
 
 from bundle import __version__
 from bundle.errors import InputError
+from bundle.json_files import write_json
 from bundle.optional import require
 from bundle.preparation.case_queue import work_through
 from bundle.preparation.dask_cluster import DaskCluster
 from bundle.preparation.executors import Executor
 from bundle.preparation.job import FAILED, Job, Outcome, failed
-from bundle.preparation.json_files import write_json
 from bundle.preparation.local_processes import LocalProcesses, default_workers
 from bundle.preparation.output_folder import check_folders, claim, is_own_split, locked
 from bundle.preparation.report import LEFT_OUT, Summary, datalist, refuse_shared_items, report_rows, summarise

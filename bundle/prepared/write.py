@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from bundle.atomic import atomic_path
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import COLUMNS, pack_geometry
+from bundle.json_files import write_json
 from bundle.prepared.case import DESCRIPTION, FORMAT, VERSION
 from bundle.prepared.lattice import lattice_factors, split_blocks
 from bundle.prepared.precision import PRECISIONS, precise_coding
@@ -84,8 +84,7 @@ def write_case(
         }
     if labels is not None:
         record["labels"] = {**_write(folder / "labels.npy", labels), "axes": ["x", "y", "z"]}
-    with atomic_path(folder / DESCRIPTION) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(record, folder / DESCRIPTION)
 
 
 def _write(path: Path, array: np.ndarray) -> dict[str, Any]:
