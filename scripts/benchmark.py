@@ -1,4 +1,4 @@
-"""Times the projector's backends, classical reconstruction, the simulation's share of a training step, and loading.
+"""Times projectors, classical reconstruction, a training step's simulation, loading, and segmentation metrics.
 
     python scripts/benchmark.py                        # everything, at the size of the paper's scans
     python scripts/benchmark.py projector --views 24   # one part
@@ -32,11 +32,12 @@ from bundle.geometry import ConeBeamGeometry, circular  # noqa: E402
 from bundle.phantoms import asymmetric_phantom, voxelise  # noqa: E402
 from bundle.projector import BACKENDS, ConeBeamProjector  # noqa: E402
 from scripts.loading import benchmark_loading  # noqa: E402
+from scripts.segmentation_metrics import benchmark_segmentation_metrics  # noqa: E402
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 Row = dict[str, str]
 _LONG_S = 20.0
-PARTS = ["projector", "classical", "training", "loading"]
+PARTS = ["projector", "classical", "training", "loading", "segmentation"]
 
 
 def scan(views: int, size: int, arc_rad: float = np.pi) -> ConeBeamGeometry:
@@ -262,6 +263,7 @@ def main() -> None:
         "classical": lambda: benchmark_classical(chosen.views, chosen.size, chosen.repeats),
         "training": lambda: benchmark_training(chosen.batch, chosen.size, chosen.repeats),
         "loading": lambda: benchmark_loading(chosen.size, chosen.repeats),
+        "segmentation": lambda: benchmark_segmentation_metrics(chosen.size, chosen.repeats),
     }
     text = machine() + "\n"
     print(text, flush=True)

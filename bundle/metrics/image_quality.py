@@ -1,4 +1,4 @@
-"""PSNR and SSIM of volumes.
+"""PSNR, SSIM and VIF of volumes.
 
 The data range is an argument everywhere: left to be guessed, it has inflated published SSIM figures by 3 to 6 points.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bundle.metrics.visual_information import visual_information_fidelity
 from bundle.optional import require
 
 __all__ = ["psnr", "quality", "ssim_3d", "ssim_slices"]
@@ -35,8 +36,8 @@ def ssim_slices(prediction: np.ndarray, target: np.ndarray, data_range: float) -
     return float(np.mean(means))
 
 
-def quality(prediction: np.ndarray, target: np.ndarray, data_range: float = 1.0) -> dict[str, float]:
-    """All of the above.
+def quality(prediction: np.ndarray, target: np.ndarray, data_range: float = 1.0) -> dict[str, float | None]:
+    """All of the above, and the visual information fidelity of axial slices.
 
     Args:
         prediction: [x, y, z] volume.
@@ -44,9 +45,11 @@ def quality(prediction: np.ndarray, target: np.ndarray, data_range: float = 1.0)
         data_range: difference between the largest and smallest possible value.
 
     Returns:
-        "psnr_db", "ssim_3d" and "ssim_slices".
+        "psnr_db" (infinite for equal volumes), "ssim_3d", "ssim_slices" and "vif" (None where it is undefined, see
+        visual_information_fidelity).
 
     Raises:
+        ImportError: when scikit-image or torchmetrics is missing.
         ValueError: when shapes differ.
     """
     if prediction.shape != target.shape:
@@ -55,6 +58,7 @@ def quality(prediction: np.ndarray, target: np.ndarray, data_range: float = 1.0)
         "psnr_db": psnr(prediction, target, data_range),
         "ssim_3d": ssim_3d(prediction, target, data_range),
         "ssim_slices": ssim_slices(prediction, target, data_range),
+        "vif": visual_information_fidelity(prediction, target, data_range),
     }
 
 

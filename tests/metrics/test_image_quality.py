@@ -51,6 +51,6 @@ def test_data_range_matters(pair):
 
 
 def test_all_figures(pair):
-    assert set(quality(*pair)) == {"psnr_db", "ssim_3d", "ssim_slices"}
+    assert set(quality(*pair)) == {"psnr_db", "ssim_3d", "ssim_slices", "vif"}
     with pytest.raises(ValueError, match="differ in shape"):
         quality(pair[0][1:], pair[1])
