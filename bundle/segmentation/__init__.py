@@ -1,0 +1,1 @@
+"""Segmenters of CT behind one interface, by which reconstructions are compared with the truth."""
