@@ -10,6 +10,7 @@ from bundle.atomic import check_output
 from bundle.errors import InputError
 from bundle.import_command import export_scan, import_scan
 from bundle.inspect_command import inspect
+from bundle.nnunet_command import nnunet_export
 from bundle.prepare_command import prepare
 
 if TYPE_CHECKING:
@@ -227,4 +228,5 @@ COMMANDS = {
     "export": export_scan,
     "prepare": prepare,
     "inspect": inspect,
+    "nnunet-export": nnunet_export,
 }
