@@ -7,11 +7,15 @@ from typing import Any
 import torch
 from monai.engines import PrepareBatch
 
+from bundle.errors import InputError
+from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import unpack_geometry
 from bundle.physics.acquisition import Acquisition
 from bundle.physics.noise import case_generator
+from bundle.physics.truncation import DetectorTruncation
 from bundle.prepared.resident import ResidentVolumes
 from bundle.presets import ScanPreset
+from bundle.sampling.misalignment import Misalignment
 from bundle.simulation import simulate_projections
 
 __all__ = ["PreparePoints", "PrepareVolume"]
@@ -74,13 +78,18 @@ class _PrepareProjections(PrepareBatch):
         scans = []
         for image, rows, case in zip(images, batch["geometry"], cases):  # every item has views of its own
             volume = self._volume(image, device, options)
-            generator = None if self.seed is None else case_generator(self.seed, case, device)
             # Views that fill up a batch repeat others, noise included, so that they change nothing.
             views, repeats = torch.unique(_plain(rows), dim=0, return_inverse=True)
-            geometry = unpack_geometry(views)
-            made = simulate_projections(volume[None], geometry, self.scan.hu_window, self.acquisition, generator)
-            scans.append(made[:, repeats.to(device)])
+            scans.append(self._simulate(volume[None], unpack_geometry(views), case)[:, repeats.to(device)])
         return torch.cat(scans)
+
+    def _simulate(self, volume: torch.Tensor, geometry: ConeBeamGeometry, case: object) -> torch.Tensor:
+        """[1, views, V, U] projections of one case's volume [1, 1, X, Y, Z]."""
+        generator = self._generator(case, volume.device)
+        return simulate_projections(volume, geometry, self.scan.hu_window, self.acquisition, generator)
+
+    def _generator(self, case: object, device: str | torch.device) -> torch.Generator | None:
+        return None if self.seed is None else case_generator(self.seed, case, device)
 
     def _volume(self, image: torch.Tensor | str, device: torch.device, options: dict[str, Any]) -> torch.Tensor:
         if isinstance(image, str):
@@ -96,7 +105,51 @@ class PreparePoints(_PrepareProjections):
 
 
 class PrepareVolume(_PrepareProjections):
-    """Evaluation: the target is the whole volume [B, 1, X, Y, Z]."""
+    """Evaluation: the target is the whole volume [B, 1, X, Y, Z].
+
+    Simulated scans may be worse than the methods are told, to see how robust these are.
+
+    Args:
+        scan: the scan.
+        acquisition: as above.
+        seed: as above; the misalignment's, too.
+        volumes: as above.
+        misalignment: how the simulated scan differs from "geometry" and "matrices", which stay what they are.
+        truncation: how much of the detector is measured.
+
+    Raises:
+        InputError: when the scan is to be misaligned or truncated, but a batch brings stored projections.
+    """
+
+    def __init__(
+        self,
+        scan: ScanPreset,
+        acquisition: Acquisition | None = None,
+        seed: int | None = None,
+        volumes: ResidentVolumes | None = None,
+        misalignment: Misalignment | None = None,
+        truncation: DetectorTruncation | None = None,
+    ) -> None:
+        super().__init__(scan, acquisition, seed, volumes)
+        self.misalignment = misalignment
+        self.truncation = truncation
+
+    def _projections(self, batch: dict[str, Any], device: torch.device, options: dict[str, Any]) -> torch.Tensor:
+        for name in ("misalignment", "truncation"):
+            if getattr(self, name) is not None and "projections" in batch:
+                raise InputError(
+                    name,
+                    "is set, but the projections are stored.",
+                    "Simulate them: set prepared_projections and cache_projections to false.",
+                )
+        return super()._projections(batch, device, options)
+
+    def _simulate(self, volume: torch.Tensor, geometry: ConeBeamGeometry, case: object) -> torch.Tensor:
+        if self.misalignment is not None:
+            # A stream of its own on the CPU: the same errors on every device, and the same noise with and without.
+            geometry = self.misalignment.disturb(geometry, self._generator(f"misalignment of {case}", "cpu"))
+        projections = super()._simulate(volume, geometry, case)
+        return projections if self.truncation is None else self.truncation(projections)
 
 
 def _plain(value: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import unpack_geometry
 from bundle.physics.attenuation import normalised_to_unit_integral
 
-__all__ = ["UNTRAINED", "VOLUMES", "ComparedMethods", "measured_scan"]
+__all__ = ["UNTRAINED", "VOLUMES", "ComparedMethods", "measured_scan", "planned_views"]
 
 VOLUMES = "volumes"
 """Entry of an engine's output: [1, X, Y, Z] volumes by name of the method."""
@@ -39,6 +39,11 @@ def measured_scan(item: Mapping[str, Any], output: Mapping[str, Any]) -> tuple[t
         projections, rows = projections[sparse.to(projections.device)], rows[sparse.to(rows.device)]
     geometry = unpack_geometry(torch.as_tensor(rows)).with_volume(output[CommonKeys.PRED].shape[1:])
     return normalised_to_unit_integral(torch.as_tensor(projections).float())[None], geometry
+
+
+def planned_views(item: Mapping[str, Any]) -> int:
+    """The number of views that an item's scan was to have; some may be missing."""
+    return int(item["num_sparse"]) if "num_sparse" in item else int(item["sparse_mask"].sum())
 
 
 class ComparedMethods:

@@ -15,10 +15,12 @@ from monai.utils import CommonKeys
 
 from bundle.atomic import check_output
 from bundle.classical import DataConsistency, view_residuals
-from bundle.handlers.compared_methods import VOLUMES, measured_scan
-from bundle.tables import write_rows
+from bundle.handlers.compared_methods import VOLUMES, measured_scan, planned_views
+from bundle.tables import read_rows, write_rows
 
 __all__ = ["RefineReconstruction", "ResidualTable"]
+
+_IDENTITY = ("case", "method", "views")
 
 
 class RefineReconstruction:
@@ -56,6 +58,7 @@ class ResidualTable:
         noise: knows the noise of one measured pixel, for the expected residual; none if None.
         split: checksum of the split into training, validation and test cases, for a column; none if None.
         overwrite: replace an existing file.
+        keep_others: rows of other cases, methods and numbers of views stay in the file, which may then exist.
     """
 
     def __init__(
@@ -65,18 +68,20 @@ class ResidualTable:
         noise: DataConsistency | None = None,
         split: str | None = None,
         overwrite: bool = False,
+        keep_others: bool = False,
     ) -> None:
         self.path = None if path is None else Path(path)
         self.method = method
         self.noise = noise
         self.split = {} if split is None else {"split": split}
         self.overwrite = overwrite
+        self.keep_others = keep_others
         self.rows: list[dict[str, Any]] = []
 
     def attach(self, engine: Engine) -> None:
         """Checks the file before any work; writes after every iteration."""
         if self.path is not None:
-            check_output(self.path, self.overwrite, (".csv",))
+            check_output(self.path, self.overwrite or self.keep_others, (".csv",))
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
@@ -88,10 +93,11 @@ class ResidualTable:
         """Adds the iteration's volumes."""
         for item, output in zip(engine.state.batch, engine.state.output):
             projections, geometry = measured_scan(item, output)
+            planned = planned_views(item) if "sparse_mask" in item else geometry.num_views
             variance = None if self.noise is None else _for_item(self.noise, item).noise_variance(projections)
             for name, volume in {self.method: output[CommonKeys.PRED], **output.get(VOLUMES, {})}.items():
                 views = view_residuals(volume, projections[0], geometry, None if variance is None else variance[0])
-                label = {"case": item.get("case", ""), "method": name, "views": len(views)}
+                label = {"case": item.get("case", ""), "method": name, "views": planned}
                 self.rows += [{**label, **view.row(), **self.split} for view in views]
                 mean = 100 * float(np.mean([view.relative for view in views]))
                 worst = max(views, key=lambda view: view.relative)
@@ -100,7 +106,13 @@ class ResidualTable:
                     *(name, mean, worst.view, worst.angle_deg, 100 * worst.relative),
                 )
         if self.path is not None:
-            write_rows(self.rows, self.path)
+            write_rows(self._others() + self.rows, self.path)
+
+    def _others(self) -> list[dict[str, Any]]:
+        """Rows of the file that these do not replace."""
+        new = {tuple(str(row[key]) for key in _IDENTITY) for row in self.rows}
+        rows = read_rows(self.path) if self.keep_others else []
+        return [row for row in rows if tuple(row.get(key, "") for key in _IDENTITY) not in new]
 
 
 def _for_item(consistency: DataConsistency, item: Mapping[str, Any]) -> DataConsistency:

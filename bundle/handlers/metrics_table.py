@@ -14,7 +14,7 @@ from monai.utils import CommonKeys
 
 import bundle
 from bundle.checkpoint import weights_hash
-from bundle.handlers.compared_methods import UNTRAINED, VOLUMES
+from bundle.handlers.compared_methods import UNTRAINED, VOLUMES, planned_views
 from bundle.metrics import quality
 from bundle.presets import ScanPreset
 from bundle.tables import read_rows, write_rows
@@ -84,8 +84,8 @@ class MetricsTable:
                     {
                         "case": item["case"],
                         "method": method,
-                        "views": int(item["sparse_mask"].sum()),
-                        **{name: round(value, 5) for name, value in figures.items()},
+                        "views": planned_views(item),
+                        **{name: None if value is None else round(value, 5) for name, value in figures.items()},
                         "data_range": self.data_range,
                         "crop": "none",
                         "dtype": str(volume.dtype).removeprefix("torch."),

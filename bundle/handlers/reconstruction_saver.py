@@ -13,11 +13,21 @@ from monai.utils import CommonKeys
 from bundle.atomic import check_output
 from bundle.data.ct_volume import NIFTI_SUFFIXES, write_hu
 from bundle.data.load_projections import grid_affine
-from bundle.handlers.compared_methods import VOLUMES
+from bundle.handlers.compared_methods import VOLUMES, planned_views
 from bundle.physics.attenuation import unit_to_hu
 from bundle.presets import ScanPreset
 
-__all__ = ["ReconstructionSaver"]
+__all__ = ["ReconstructionSaver", "truth_path", "volume_path"]
+
+
+def volume_path(folder: Path, case: str, views: int, method: str = "") -> Path:
+    """Where a reconstruction is saved; the network's own has no method in its name."""
+    return folder / case / f"{case}_{views}views{f'_{method}' if method else ''}.nii.gz"
+
+
+def truth_path(folder: Path, case: str) -> Path:
+    """Where a case's truth is saved."""
+    return folder / case / f"{case}_truth.nii.gz"
 
 
 class ReconstructionSaver:
@@ -57,12 +67,9 @@ class ReconstructionSaver:
         items = getattr(engine.state.dataloader.dataset, "data", []) if self.output is None else []
         for item in items:
             if "case" in item and "num_sparse" in item:
-                path = self._path(item["case"], item["num_sparse"])
+                path = volume_path(self.output_dir, item["case"], item["num_sparse"])
                 for there in (path, *path.parent.glob(path.name.replace(".nii.gz", "_*.nii.gz"))):
                     check_output(there, self.overwrite)
-
-    def _path(self, case: str, views: int, method: str = "") -> Path:
-        return self.output_dir / case / f"{case}_{views}views{method}.nii.gz"
 
     def __call__(self, engine: Engine) -> None:
         """Saves the iteration's reconstructions."""
@@ -74,12 +81,12 @@ class ReconstructionSaver:
                 engine.logger.info("Wrote %s", self.output)
                 continue
             case, affine = item["case"], np.asarray(item[CommonKeys.IMAGE].affine.cpu())
-            views = int(item["sparse_mask"].sum())
-            self._write(prediction, affine, self._path(case, views))
+            views = planned_views(item)
+            self._write(prediction, affine, volume_path(self.output_dir, case, views))
             for method, volume in output.get(VOLUMES, {}).items():
-                self._write(volume[0], affine, self._path(case, views, f"_{method}"))
+                self._write(volume[0], affine, volume_path(self.output_dir, case, views, method))
             if case not in self._truths:
-                self._write(output[CommonKeys.LABEL][0], affine, self.output_dir / case / f"{case}_truth.nii.gz")
+                self._write(output[CommonKeys.LABEL][0], affine, truth_path(self.output_dir, case))
                 self._truths.add(case)
 
     def _write(self, volume: torch.Tensor, affine: np.ndarray, path: Path) -> None:
