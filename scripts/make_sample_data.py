@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-LUNG_LOBES = (10, 11, 12, 13, 14)
+RIGHT_LOBES, LEFT_LOBES = (12, 13, 14), (10, 11)
 SIZE = 128
 
 
@@ -26,13 +26,14 @@ def resample(values: np.ndarray, order: int) -> np.ndarray:
 
 
 def main(ct_path: str, labels_path: str, output_dir: str) -> None:
-    """Writes chest.nii.gz and chest_lungs.nii.gz."""
+    """Writes chest.nii.gz and chest_lungs.nii.gz, where 1 is the right lung and 2 the left."""
     ct, labels = nib.load(ct_path), nib.load(labels_path)
     scale = np.array(ct.shape) / SIZE
     affine = ct.affine @ np.diag([*scale, 1.0])
     affine[:3, 3] = (ct.affine @ np.array([*(scale / 2 - 0.5), 1.0]))[:3]  # voxel centres of the coarser grid
     hu = np.rint(resample(ct.get_fdata(), order=1)).astype(np.int16)
-    lungs = resample(np.isin(labels.get_fdata(), LUNG_LOBES).astype(np.uint8), order=0)
+    classes = labels.get_fdata()
+    lungs = resample(np.isin(classes, RIGHT_LOBES) + 2 * np.isin(classes, LEFT_LOBES).astype(np.uint8), order=0)
     for values, name in ((hu, "chest.nii.gz"), (lungs, "chest_lungs.nii.gz")):
         image = nib.Nifti1Image(values, affine)
         image.set_qform(affine, code=1)

@@ -16,6 +16,7 @@ def test_says_what_to_install():
 def test_package_imports_with_the_required_packages_alone(in_root):
     """Everything optional is imported where it is used."""
     optional = ["scipy", "skimage", "matplotlib", "tensorboard", "tqdm", "itk", "pydicom", "lungmask", "nnunetv2"]
+    optional += ["torchmetrics", "torchvision", "SimpleITK"]
     modules = [
         "networks",
         "losses",
@@ -36,6 +37,14 @@ def test_package_imports_with_the_required_packages_alone(in_root):
         "data.reconstruction_input",
         "simulation",
         "phantoms",
+        "evaluation.run",
+        "nnunet.segmenter",
+        "report.write",
+        "segmentation.catalogue",
+        "segmentation.lungmask",
+        "segmentation.monai_bundle",
+        "segmentation.threshold_lungs",
+        "torchvision_operators",
     ]
     code = (
         "import sys\n"

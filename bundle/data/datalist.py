@@ -35,8 +35,9 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
     """Lists the cases of one section of a data set.
 
     A folder with a dataset.json (MONAI's datalist form: sections of {"image": path}, and "projections" where stored)
-    is taken at its word; prepared data sets have one, and may be given as the URL of an object store. In any other
-    folder every CT file is a case of every section, and a warning says so.
+    is taken at its word; prepared data sets have one, and may be given as the URL of an object store. "label" names a
+    case's label map, where there is one. In any other folder every CT file is a case of every section, and a warning
+    says so.
 
     Args:
         dataset_dir: the folder, or the URL of a prepared data set.
@@ -65,6 +66,11 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
             cases = [{**case, "image": f"{dataset_dir}/{case['image']}"} for case in sections[section]]
         else:
             cases = load_decathlon_datalist(str(folder / LISTING), is_segmentation=False, data_list_key=section)
+        labels = [case.get("label") for case in sections[section]]
+        cases = [
+            case if label is None else {**case, "label": os.path.join(dataset_dir, label)}
+            for case, label in zip(cases, labels)
+        ]
     else:
         files = sorted(path for path in folder.iterdir() if path.name.lower().endswith(CT_SUFFIXES))
         cases = [{"image": str(path)} for path in files]

@@ -1,0 +1,74 @@
+"""The grids of volumes: comparing them, and bringing one volume to another's."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from bundle.data.ct_volume import read_ct
+from bundle.errors import InputError
+from bundle.optional import require
+
+__all__ = ["Volume", "on_grid", "read_volume", "same_grid"]
+
+_TOLERANCE_VOXELS = 0.05
+_AIR_HU = -1000.0
+
+Volume = tuple[np.ndarray, np.ndarray]
+"""Values [X, Y, Z], and the affine [4, 4] from voxel index to RAS mm."""
+
+
+def read_volume(path: Path, check_hu: bool = True) -> Volume:
+    """Reads a volume in HU.
+
+    Raises:
+        InputError: when it cannot be read, or is not HU.
+    """
+    image = read_ct(path, check_hu)
+    return image[0].numpy(), np.asarray(image.affine, dtype=np.float64)
+
+
+def same_grid(one: Volume, other: Volume) -> bool:
+    """Whether two volumes have the same voxels, up to a twentieth of one."""
+    if one[0].shape != other[0].shape:
+        return False
+    corners = np.array(list(itertools.product(*((0, n - 1) for n in one[0].shape))), dtype=np.float64)
+    there = nib.affines.apply_affine(one[1], corners)
+    back = nib.affines.apply_affine(np.linalg.inv(other[1]), there)
+    return bool(np.abs(back - corners).max() <= _TOLERANCE_VOXELS)
+
+
+def on_grid(volume: Volume, grid: Volume, order: int = 1, outside: float = _AIR_HU) -> np.ndarray:
+    """Resamples a volume to another's grid.
+
+    Args:
+        volume: what to resample.
+        grid: gives the grid.
+        order: 1 for values, linearly; 0 for labels, by the nearest.
+        outside: value where the volume does not reach.
+
+    Returns:
+        [X, Y, Z] in the grid's order, of the volume's type.
+    """
+    processing = require("nibabel.processing", "scipy", "resampling")
+    image = nib.Nifti1Image(volume[0].astype(np.float32), volume[1])
+    resampled = processing.resample_from_to(image, (grid[0].shape, grid[1]), order=order, mode="constant", cval=outside)
+    return np.asarray(resampled.dataobj).astype(volume[0].dtype)
+
+
+def check_same_grid(volume: Volume, grid: Volume, source: object, other: object) -> None:
+    """Refuses a volume on another grid.
+
+    Raises:
+        InputError: naming both files.
+    """
+    if same_grid(volume, grid):
+        return
+    shapes = " and ".join("x".join(str(n) for n in values.shape) for values, _ in (volume, grid))
+    where = "of the same voxels elsewhere" if volume[0].shape == grid[0].shape else f"({shapes} voxels)"
+    raise InputError(
+        source, f"is on another grid than {other} {where}.", "Set resample to true, or write both on one grid."
+    )

@@ -1,0 +1,80 @@
+"""Segmentations of volumes as files, made once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from bundle.atomic import atomic_path
+from bundle.errors import naming
+from bundle.evaluation.grids import Volume
+from bundle.json_files import read_json_object, write_json
+from bundle.segmentation.segmenter import Segmenter
+
+__all__ = ["MaskStore", "checksum", "write_labels"]
+
+
+@dataclass
+class MaskStore:
+    """Segments volumes and keeps the label maps, each beside a note of what it was made from.
+
+    Args:
+        segmenter: what segments.
+        folder: folder for the label maps.
+    """
+
+    segmenter: Segmenter
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.identity = dict(self.segmenter.describe())
+
+    def segment(self, volume: Volume, name: str, source: Path) -> tuple[np.ndarray, Path]:
+        """The label map of a volume; an earlier one of the same volume by the same segmenter is read again.
+
+        Args:
+            volume: values in HU, and affine.
+            name: of the file to write, without its suffix.
+            source: the volume's own file, to be named in messages.
+
+        Returns:
+            [X, Y, Z] labels, and the file that holds them.
+
+        Raises:
+            InputError: when the segmenter refuses the volume.
+        """
+        path = self.folder / f"{name}.nii.gz"
+        note, made_from = self.folder / f"{name}.json", {"volume": checksum(volume), "segmenter": self.identity}
+        if path.is_file() and read_json_object(note) == made_from:
+            return np.asarray(nib.load(path).dataobj), path
+        with naming(source):
+            labels = self.segmenter(*volume)
+        note.unlink(missing_ok=True)  # a label map beside it is another's from now on
+        write_labels(labels, volume[1], path)
+        write_json(made_from, note)
+        return labels, path
+
+
+def checksum(volume: Volume, **settings: Any) -> str:
+    """SHA-256 of a volume's values and place, and of settings beside it."""
+    values, affine = volume
+    told = json.dumps([values.shape, str(values.dtype), np.round(affine, 6).tolist(), settings], sort_keys=True)
+    digest = hashlib.sha256(told.encode())
+    digest.update(np.ascontiguousarray(values))
+    return digest.hexdigest()
+
+
+def write_labels(labels: np.ndarray, affine_ras: np.ndarray, path: Path) -> None:
+    """Writes a label map [X, Y, Z] as NIfTI, complete or not at all."""
+    image = nib.Nifti1Image(labels, affine_ras)
+    image.set_qform(affine_ras, code=1)
+    image.set_sform(affine_ras, code=1)
+    image.header.set_xyzt_units("mm")
+    with atomic_path(path) as temporary:
+        nib.save(image, temporary)

@@ -1,0 +1,243 @@
+"""The clinical evaluation: reconstruct, segment, compare, report."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import bundle
+from bundle.atomic import check_output
+from bundle.errors import InputError
+from bundle.evaluation.labels import LabelStructures, labels_by_case
+from bundle.evaluation.listing import list_reconstructions
+from bundle.evaluation.perturbations import list_perturbations
+from bundle.evaluation.problems import MISSING_POLICY, missing_structures, without_counterpart
+from bundle.evaluation.reconstruct import reconstruct_all, scan_of
+from bundle.evaluation.reconstruction import Reconstruction
+from bundle.evaluation.score import Score, Scorer
+from bundle.evaluation.summary import agree, compare, summarise
+from bundle.optional import require
+from bundle.report.findings import Findings, Picture
+from bundle.report.write import REPORT_FILES, write_report
+from bundle.segmentation.segmenter import Segmenter
+from bundle.tables import read_rows
+
+__all__ = ["SegmentationEvaluation"]
+
+_PACKAGES = ("monai", "torch", "numpy", "scipy", "scikit-image", "torchmetrics", "lungmask", "nnunetv2", "nibabel")
+
+
+class SegmentationEvaluation:
+    """Do reconstructions segment like the truth?
+
+    Reconstructs the cases of the bundle's evaluation from every number of views, or takes volumes that are there;
+    segments reconstruction and truth with the same segmenter; compares them with each other, and with given labels;
+    and writes a report. A killed run goes on where it stopped.
+
+    Args:
+        segmenter: segments volumes.
+        output_dir: folder for report.html, tables, label maps and reconstructions.
+        configs: configuration files of the evaluation that reconstructs.
+        changes: its settings that differ; None leaves one as it is.
+        volumes: reconstructions that are there (see :func:`list_reconstructions`); None reconstructs.
+        dataset_dir: the data set, for the label maps of its cases and what they mean.
+        section: its section, for the label maps of volumes that are there.
+        label_structures: values of label maps by structure; None takes the data set's own names.
+        perturbations: levels of the robustness suite by name; none if empty.
+        method: the method in focus, which the others are compared with.
+        hu_window: HU at 0 and 1 of the image quality's scale; None takes the scan's.
+        resample: bring volumes on other grids to the truth's, instead of refusing them.
+        check_hu: refuse truths and given volumes that cannot be HU.
+        title: heading of the report.
+        max_pictures: most cases that are drawn.
+        overwrite: replace an earlier report, and reconstructions with other settings.
+
+    Raises:
+        InputError: when a setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        output_dir: str | Path,
+        configs: Sequence[str],
+        changes: Mapping[str, Any] | None = None,
+        volumes: str | None = None,
+        dataset_dir: str = "",
+        section: str = "test",
+        label_structures: Mapping[str, Sequence[int]] | None = None,
+        perturbations: Mapping[str, Sequence[float]] | None = None,
+        method: str = "deepsparse",
+        hu_window: Sequence[float] | None = None,
+        resample: bool = False,
+        check_hu: bool = True,
+        title: str = "Segmentation of reconstructions",
+        max_pictures: int = 12,
+        overwrite: bool = False,
+    ) -> None:
+        self.segmenter = segmenter
+        self.output_dir = Path(output_dir)
+        self.configs = [configs] if isinstance(configs, str) else list(configs)
+        self.changes = {name: value for name, value in (changes or {}).items() if value is not None}
+        self.volumes = volumes
+        self.dataset_dir = dataset_dir
+        self.section = section
+        self.label_structures = LabelStructures.of(dataset_dir, label_structures) if dataset_dir else None
+        self.perturbations = list_perturbations(perturbations or {})
+        self.method = method
+        self.hu_window = hu_window
+        self.resample = resample
+        self.check_hu = check_hu
+        self.title = title
+        self.max_pictures = max_pictures
+        self.overwrite = overwrite
+        self._check(label_structures)
+
+    def run(self) -> Findings:
+        """Evaluates and writes the report.
+
+        Raises:
+            InputError: when the report exists already and may not be replaced, or a volume cannot be used.
+        """
+        log = logging.getLogger(__name__)
+        progress = require("tqdm", "tqdm", "progress").tqdm
+        for name in REPORT_FILES:
+            check_output(self.output_dir / name, self.overwrite)
+        reconstructions = self._reconstructions()
+        methods = list(dict.fromkeys(one.method for one in reconstructions))
+        if self.method not in methods:
+            raise InputError(
+                "method", f"is {self.method!r}, which reconstructed nothing.", f"Use {' or '.join(methods)}."
+            )
+        window = self._hu_window()
+        scorer = Scorer(self.segmenter, self.output_dir, window, self.label_structures, self.resample, self.check_hu)
+        ordered = sorted(reconstructions, key=lambda one: str(one.truth))  # a truth is read once; order is stable
+        scores = {id(one): scorer(one) for one in progress(ordered, desc="segmenting and comparing", unit="volume")}
+        findings = self._findings(reconstructions, [scores[id(one)] for one in reconstructions], window)
+        write_report(findings, self.output_dir, overwrite=True, max_pictures=self.max_pictures)
+        for problem in findings.problems:
+            log.warning(problem)
+        log.info("Wrote %s", self.output_dir / REPORT_FILES[0])
+        return findings
+
+    def _check(self, given: Mapping[str, Sequence[int]] | None) -> None:
+        if given and self.label_structures and without_counterpart(*self._structure_names()):
+            raise InputError(
+                "label_structures",
+                f"names {', '.join(given)}.",
+                f"Name some of the segmenter's: {', '.join(self.segmenter.structures.values())}.",
+            )
+        if self.volumes is not None and self.hu_window is None and "preset" not in self.changes:
+            raise InputError(
+                "hu_window",
+                "is not given, and volumes do not tell it.",
+                "Give it, as [-1000,1024], or the scan's preset.",
+            )
+        if self.volumes is not None and len(self.perturbations) > 1:
+            raise InputError("perturbations", "need scans to perturb.", "Leave volumes out, so that they are made.")
+
+    def _structure_names(self) -> tuple[list[str], list[str]]:
+        labelled = [] if self.label_structures is None else list(self.label_structures.names.values())
+        return list(self.segmenter.structures.values()), labelled
+
+    def _hu_window(self) -> tuple[float, float]:
+        window = scan_of(self.configs, self.changes).hu_window if self.hu_window is None else self.hu_window
+        low, high = (float(n) for n in window)
+        return low, high
+
+    def _reconstructions(self) -> list[Reconstruction]:
+        if self.volumes is not None:
+            listed = list_reconstructions(self.volumes, self.method)
+            labels = {} if self.label_structures is None else labels_by_case(self.dataset_dir, self.section)
+            return [replace(one, labels=one.labels or labels.get(one.case)) for one in listed]
+        return [
+            one
+            for perturbation in self.perturbations
+            for one in reconstruct_all(
+                self.configs,
+                self.changes,
+                self._folder(perturbation.folder),
+                perturbation,
+                self.overwrite,
+            )
+        ]
+
+    def _folder(self, perturbation: str) -> Path:
+        return self.output_dir / "reconstructions" / perturbation
+
+    def _findings(
+        self, reconstructions: Sequence[Reconstruction], scores: Sequence[Score], window: tuple[float, float]
+    ) -> Findings:
+        quality = [score.quality for score in scores]
+        structures = [row for score in scores for row in score.structures]
+        others = [name for name in dict.fromkeys(one.method for one in reconstructions) if name != self.method]
+        pictures = [
+            Picture(
+                **one.keys,
+                volume=score.volume,
+                truth=one.truth,
+                mask=score.mask,
+                reference_mask=score.reference_masks["segmented"],
+                hu_window=window,
+                caption="Both masks are the segmenter's: of the truth, and of the reconstruction.",
+            )
+            for one, score in zip(reconstructions, scores)
+        ]
+        return Findings(
+            title=self.title,
+            method=self.method,
+            settings=self._settings(quality, window),
+            versions=_versions(),
+            policy=MISSING_POLICY,
+            quality=quality,
+            structures=structures,
+            summary=summarise(quality, structures),
+            comparisons=compare(quality, structures, self.method, others),
+            agreement=agree(structures),
+            residuals=read_rows(self._residuals()),
+            pictures=pictures,
+            problems=missing_structures(structures) + without_counterpart(*self._structure_names()),
+        )
+
+    def _residuals(self) -> Path:
+        """The table of projection residuals beside the volumes, if there is one."""
+        folder = self._folder("none") if self.volumes is None else Path(self.volumes)
+        return folder / "residuals.csv"
+
+    def _settings(self, quality: Sequence[Mapping[str, Any]], window: tuple[float, float]) -> dict[str, Any]:
+        def seen(name: str) -> list[str]:
+            return sorted({str(row[name]) for row in quality if row.get(name)})
+
+        return {
+            "segmenter": dict(self.segmenter.describe()),
+            "HU window": f"{window[0]:g} to {window[1]:g}",
+            "data range": 1.0,
+            "created": datetime.date.today().isoformat(),
+            "volumes": self.volumes or "reconstructed",
+            **(
+                {}
+                if self.volumes
+                else {"configurations": self.configs, "changes": {k: str(v) for k, v in self.changes.items()}}
+            ),
+            **{
+                name: seen(name) for name in ("preset", "geometry", "weights", "acquisition", "split", "shape", "dtype")
+            },
+            "truths (SHA-256)": {row["case"]: row["truth_sha256"] for row in quality},
+            "resampled to the truth's grid": self.resample,
+        }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"bundle": bundle.__version__, "Python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions

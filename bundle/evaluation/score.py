@@ -1,0 +1,179 @@
+"""Scoring one reconstruction: image quality, and its segmentation against those of the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+import bundle
+from bundle.evaluation.grids import Volume, check_same_grid, on_grid, read_volume, same_grid
+from bundle.evaluation.labels import LabelStructures, read_labels
+from bundle.evaluation.masks import MaskStore, checksum, write_labels
+from bundle.evaluation.reconstruction import Reconstruction
+from bundle.json_files import read_json_object, write_json
+from bundle.metrics.image_quality import psnr, quality
+from bundle.metrics.overlap import overlap_rows
+from bundle.physics.attenuation import hu_to_unit
+
+__all__ = ["Score", "Scorer"]
+
+_QUALITY = ("psnr_db", "ssim_3d", "ssim_slices", "vif")
+_SAME_VOLUME_DB = 0.05  # files are rounded to whole HU; beyond that a table's row is of another volume
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is known of one reconstruction.
+
+    Args:
+        quality: row with its image quality.
+        structures: rows, one for each structure and reference.
+        volume: file of the reconstruction on the truth's grid.
+        mask: file of its segmentation.
+        reference_masks: file of each reference's label map.
+    """
+
+    quality: dict[str, Any]
+    structures: list[dict[str, Any]]
+    volume: Path
+    mask: Path
+    reference_masks: Mapping[str, Path]
+
+
+class Scorer:
+    """Scores reconstructions, and keeps what it found, so that nothing is computed twice.
+
+    Args:
+        segmenter: segments reconstructions and truths alike.
+        folder: folder for label maps and scores.
+        hu_window: HU at 0 and 1 of the image quality's scale.
+        label_structures: what given label maps mean; those are then further references.
+        resample: bring reconstructions on other grids to the truth's, instead of refusing them.
+        check_hu: refuse given volumes that cannot be HU. What was reconstructed here is HU, however bad.
+    """
+
+    def __init__(
+        self,
+        segmenter: Any,
+        folder: Path,
+        hu_window: Sequence[float],
+        label_structures: LabelStructures | None = None,
+        resample: bool = False,
+        check_hu: bool = True,
+    ) -> None:
+        self.masks = MaskStore(segmenter, folder / "masks")
+        self.folder = folder
+        self.hu_window = tuple(float(n) for n in hu_window)
+        self.label_structures = label_structures
+        self.resample = resample
+        self.check_hu = check_hu
+        self._truth: tuple[Path, Volume] | None = None
+
+    def __call__(self, reconstruction: Reconstruction) -> Score:
+        """Scores one reconstruction.
+
+        Raises:
+            InputError: when a volume cannot be read, is not HU, or lies on another grid than the truth.
+        """
+        truth = self._read_truth(reconstruction.truth)
+        volume, path = self._read_reconstruction(reconstruction, truth)
+        mask, mask_path = self.masks.segment(volume, reconstruction.stem, reconstruction.volume)
+        references = self._references(reconstruction, truth)
+        record_path = self.folder / "scores" / f"{reconstruction.stem}.json"
+        key = {
+            "volume": checksum(volume, hu_window=self.hu_window, quality=dict(reconstruction.quality)),
+            "truth": checksum(truth),
+            "mask": checksum((mask, volume[1])),
+            **{name: checksum((labels, truth[1]), names=names) for name, (labels, _, names) in references.items()},
+            "version": bundle.__version__,
+        }
+        record = read_json_object(record_path)
+        if record is None or record.get("key") != key:
+            rows = [
+                {"reference": name, **row}
+                for name, (labels, _, names) in references.items()
+                for row in self._compare(mask, labels, names, truth[1])
+            ]
+            measured = self._quality(reconstruction, volume, truth)
+            if measured["psnr_db"] == math.inf:  # which JSON cannot say
+                measured["psnr_db"] = "inf"
+            record = {"key": key, "quality": measured, "structures": rows}
+            write_json(record, record_path)
+        keys = reconstruction.keys
+        provenance = {"volume_sha256": key["volume"], "truth_sha256": key["truth"]}
+        return Score(
+            {**keys, **record["quality"], "psnr_db": float(record["quality"]["psnr_db"]), **provenance},
+            [{**keys, **row} for row in record["structures"]],
+            path,
+            mask_path,
+            {name: file for name, (_, file, _) in references.items()},
+        )
+
+    def _read_truth(self, path: Path) -> Volume:
+        if self._truth is None or self._truth[0] != path:  # reconstructions of a case follow each other
+            self._truth = path, read_volume(path, self.check_hu)
+        return self._truth[1]
+
+    def _read_reconstruction(self, reconstruction: Reconstruction, truth: Volume) -> tuple[Volume, Path]:
+        path = reconstruction.volume
+        volume = read_volume(path, self.check_hu and reconstruction.is_given)
+        if not self.resample:
+            check_same_grid(volume, truth, path, reconstruction.truth)
+        if same_grid(volume, truth):
+            return (volume[0], truth[1]), path
+        volume = on_grid(volume, truth), truth[1]
+        path = self.folder / "resampled" / f"{reconstruction.stem}.nii.gz"
+        write_labels(np.rint(volume[0]).astype(np.int16), volume[1], path)
+        return volume, path
+
+    def _references(
+        self, reconstruction: Reconstruction, truth: Volume
+    ) -> dict[str, tuple[np.ndarray, Path, dict[int, str]]]:
+        """Label map, its file, and the structures' names, of each reference."""
+        names = dict(self.masks.segmenter.structures)
+        stem = f"truth/{reconstruction.case}"
+        labels, path = self.masks.segment(truth, f"{stem}_segmented", reconstruction.truth)
+        references = {"segmented": (labels, path, names)}
+        if self.label_structures is not None and reconstruction.labels is not None:
+            path = self.masks.folder / f"{stem}_labels.nii.gz"
+            given = read_labels(reconstruction.labels, self.label_structures, truth)
+            write_labels(given, truth[1], path)
+            references["labels"] = (given, path, self.label_structures.names)
+        return references
+
+    def _compare(
+        self, mask: np.ndarray, reference: np.ndarray, names: Mapping[int, str], affine_ras: np.ndarray
+    ) -> list[dict[str, Any]]:
+        """Rows of the structures that both label maps know."""
+        voxel_mm = nib.affines.voxel_sizes(affine_ras)
+        numbers = {name: number for number, name in names.items()}
+        shared = [(label, numbers[name]) for label, name in self.masks.segmenter.structures.items() if name in numbers]
+        renamed = np.zeros(reference.shape, dtype=mask.dtype)
+        for label, number in shared:
+            renamed[reference == number] = label
+        structures = {label: names[number] for label, number in shared}
+        return overlap_rows(mask, renamed, structures, voxel_mm)
+
+    def _quality(self, reconstruction: Reconstruction, volume: Volume, truth: Volume) -> dict[str, Any]:
+        """Image quality with its provenance: as measured when it was reconstructed, or of the files."""
+        one, other = (hu_to_unit(values, self.hu_window).astype(np.float32) for values in (volume[0], truth[0]))
+        known = dict(reconstruction.quality)
+        if known.keys() >= set(_QUALITY) and abs(float(known["psnr_db"]) - psnr(one, other, 1.0)) < _SAME_VOLUME_DB:
+            figures = {name: float(known[name]) if known.get(name) else None for name in _QUALITY}
+            provenance = {name: value for name, value in known.items() if name not in (*_QUALITY, *reconstruction.keys)}
+            return {**figures, **provenance}
+        return {
+            **quality(one, other),
+            "data_range": 1.0,
+            "crop": "none",
+            "dtype": "float32",
+            "shape": "x".join(str(n) for n in one.shape),
+            "hu_window": f"{self.hu_window[0]:g} to {self.hu_window[1]:g}",
+            "version": bundle.__version__,
+        }

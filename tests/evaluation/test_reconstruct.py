@@ -1,0 +1,115 @@
+"""Reconstructing for the evaluation: by the bundle's configurations, once, and perturbed."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bundle.checkpoint import save_checkpoint
+from bundle.errors import InputError
+from bundle.evaluation.perturbations import UNPERTURBED, list_perturbations
+from bundle.evaluation.reconstruct import reconstruct_all
+from bundle.tables import read_rows
+from tests.conftest import ROOT
+from tests.workflows import DEMO, TRAIN, small, workflow
+
+CONFIGS = [str(ROOT / name) for name in (TRAIN, "configs/evaluate.json", DEMO)]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Weights of a small untrained network."""
+    folder = tmp_path_factory.mktemp("models")
+    parsed = workflow(CONFIGS, "evaluating", **small(folder)).parser
+    (folder / "models").mkdir()
+    save_checkpoint({"network": parsed.get_parsed_content("network_def").state_dict()}, folder / "models" / "model.pt")
+    return folder / "models"
+
+
+@pytest.fixture
+def changes(models, tmp_path):
+    values = small(
+        tmp_path, models_dir=str(models), view_counts=[4, 6], methods={"fdk": {"_target_": "bundle.classical.FDK"}}
+    )
+    return {**values, "refinements": {}}
+
+
+def volumes(found) -> dict[tuple, np.ndarray]:
+    return {(one.method, one.views): nib.load(one.volume).get_fdata() for one in found}
+
+
+def test_reconstructs_every_case_and_keeps_what_is_there(changes, tmp_path):
+    found = reconstruct_all(CONFIGS, {**changes, "view_counts": [4]}, tmp_path / "r", UNPERTURBED)
+    assert [(one.case, one.method, one.views) for one in found] == [("chest", "deepsparse", 4), ("chest", "fdk", 4)]
+    assert all(one.volume.is_file() and one.truth.is_file() for one in found)
+    assert found[0].labels == ROOT / "sample_data" / "chest_lungs.nii.gz"
+    assert found[1].quality["method"] == "fdk"
+    made = {one.volume: one.volume.stat().st_mtime_ns for one in found}
+
+    more = reconstruct_all(CONFIGS, changes, tmp_path / "r", UNPERTURBED)
+    assert [(one.method, one.views) for one in more] == [("deepsparse", 4), ("fdk", 4), ("deepsparse", 6), ("fdk", 6)]
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    assert {row["views"] for row in read_rows(tmp_path / "r" / "residuals.csv")} == {"4", "6"}
+    assert float(more[2].quality["psnr_db"]) > 0
+
+    more[3].volume.unlink()  # as a killed run leaves it
+    again = reconstruct_all(CONFIGS, changes, tmp_path / "r", UNPERTURBED)
+    assert again[3].volume.is_file()
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+
+
+def test_volumes_of_other_settings_are_not_taken(changes, tmp_path):
+    reconstruct_all(CONFIGS, {**changes, "view_counts": [4]}, tmp_path / "r", UNPERTURBED)
+    other = {**changes, "view_counts": [4], "seed": 1}
+    with pytest.raises(
+        InputError, match=r"holds reconstructions with other settings: seed '0' \(now '1'\). Choose another"
+    ):
+        reconstruct_all(CONFIGS, other, tmp_path / "r", UNPERTURBED)
+    assert len(reconstruct_all(CONFIGS, other, tmp_path / "r", UNPERTURBED, overwrite=True)) == 2
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="holds files that no evaluation made"):
+        reconstruct_all(CONFIGS, other, tmp_path / "mine", UNPERTURBED, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        ("noise", 1e3),
+        ("metal", 20),
+        ("angle_jitter", 5),
+        ("detector_shift", 60),
+        ("missing_views", 2),
+        ("truncation", 0.4),
+    ],
+)
+def test_perturbed_scans(changes, tmp_path, name, level):
+    """Every perturbation changes what is reconstructed, is worse, and is the same every time."""
+    one = {**changes, "view_counts": [6]}
+    clean = reconstruct_all(CONFIGS, one, tmp_path / "clean", UNPERTURBED)
+    perturbation = list_perturbations({name: [level]})[1]
+    first, second = (reconstruct_all(CONFIGS, one, tmp_path / folder, perturbation) for folder in ("first", "second"))
+    assert [one.views for one in first] == [6, 6]  # the number that was planned
+    assert first[1].keys["perturbation"] == name
+    for method in ("deepsparse", "fdk"):
+        assert not np.array_equal(volumes(clean)[method, 6], volumes(first)[method, 6])
+        np.testing.assert_array_equal(volumes(first)[method, 6], volumes(second)[method, 6])
+    np.testing.assert_array_equal(nib.load(clean[0].truth).get_fdata(), nib.load(first[0].truth).get_fdata())
+    assert float(first[1].quality["psnr_db"]) < float(clean[1].quality["psnr_db"])
+
+
+def test_stored_projections_cannot_be_misaligned(changes, tmp_path):
+    perturbation = list_perturbations({"angle_jitter": [1]})[1]
+    stored = {**perturbation.changes, "cache_projections": True}
+    from dataclasses import replace
+
+    from tests.workflows import refused
+
+    with refused("cache_projections"):
+        reconstruct_all(CONFIGS, changes, tmp_path / "r", replace(perturbation, changes=stored))
+
+
+def test_a_missing_configuration_is_named(changes, tmp_path):
+    with pytest.raises(InputError, match=r"configs nothing.json: does not exist"):
+        reconstruct_all(["nothing.json"], changes, tmp_path / "r", UNPERTURBED)
