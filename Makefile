@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 help:
 	@echo "make .venv   create .venv with the pinned dependencies"
-	@echo "make demo    train every stage briefly on the sample, reconstruct, and write runs/demo"
+	@echo "make demo    train every stage briefly on the sample, reconstruct, segment, and write runs/demo"
 	@echo "make test    lint, and run the tests"
 	@echo "make lint    check the code's style"
 	@echo "make format  mend the code's style"

@@ -12,6 +12,7 @@ from bundle.errors import InputError
 
 __all__ = ["check_arguments", "check_flags", "parse_device"]
 
+_DEVICES = ("cpu", "cuda", "mps", "xpu")
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "nothing"}
 
 
@@ -73,6 +74,8 @@ def parse_device(name: str | None) -> Any:
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in _DEVICES:  # "meta" computes nothing
+            raise InputError("device", f"{name!r} is none to compute on.", f"Use {', '.join(_DEVICES)}.")
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError("device", f"{name!r} is not available here.", "Use cpu, or leave it out.") from error

@@ -38,9 +38,11 @@ def read_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
             "is not a checkpoint of plain tensors.",
             "It is damaged or would run code when loaded: get another copy.",
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # unpicklers and archives raise many kinds for damaged files
         raise InputError(
-            path, f"cannot be read ({error}).", "It is damaged or incomplete: get another copy."
+            path,
+            f"cannot be read ({' '.join(str(error).split('. ')[0].split()) or type(error).__name__}).",
+            "It is damaged or incomplete: get another copy.",
         ) from error
     if not isinstance(content, Mapping):
         raise InputError(path, f"holds a {type(content).__name__}.", "Give a state dict.")

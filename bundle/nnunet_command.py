@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from fire.decorators import SetParseFns
 
 __all__ = ["nnunet_export"]
 
 
+@SetParseFns(structures=str)  # as it is written: Fire itself would drop names that are given twice
 def nnunet_export(
     source: str,
     output: str,
     dataset_id: int = 501,
     name: str = "DeepSparse",
-    structures: dict[str, Any] | str | None = None,
+    structures: Mapping[str, Any] | str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Writes a prepared set with labels as an nnU-Net raw data set; docs/nnunet.md tells how to train on it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,14 +13,32 @@ from bundle.atomic import atomic_path
 from bundle.metrics import psnr, ssim_3d
 from bundle.optional import require
 
-__all__ = ["comparison_figure"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-_PLANES = {
-    # name: (axis that the plane cuts, what the figure's rows and columns are)
-    "axial": 2,
-    "coronal": 1,
-    "sagittal": 0,
-}
+__all__ = ["PLANES", "Plane", "comparison_figure", "name_edges", "plane", "shortened"]
+
+
+class Plane(NamedTuple):
+    """How a plane lies in the patient.
+
+    Args:
+        axis: the axis that it cuts, of left, back and head.
+        edges: the patient's sides at the left, right, top and bottom edge, as :func:`plane` shows it.
+    """
+
+    axis: int
+    edges: str
+
+
+PLANES = {"axial": Plane(2, "RLAP"), "coronal": Plane(1, "RLHF"), "sagittal": Plane(0, "APHF")}
+_EDGES = (
+    # place in the panel, and which side of the letters is there
+    (0.03, 0.5, "left", "center"),
+    (0.97, 0.5, "right", "center"),
+    (0.5, 0.97, "center", "top"),
+    (0.5, 0.03, "center", "bottom"),
+)
 
 
 def plane(volume: np.ndarray, name: str, voxel_mm: Sequence[float]) -> tuple[np.ndarray, float]:
@@ -31,12 +50,26 @@ def plane(volume: np.ndarray, name: str, voxel_mm: Sequence[float]) -> tuple[np.
             "sagittal" (seen from the patient's left, head at the top, front at the left).
         voxel_mm: voxel size (x, y, z).
     """
-    axis = _PLANES[name]
+    axis = PLANES[name].axis
     image = np.take(volume, volume.shape[axis] // 2, axis=axis).T  # rows are now the later axis
     across, down = [voxel_mm[a] for a in range(3) if a != axis]
     if name != "axial":
         image = image[::-1]  # z grows upwards
     return image, down / across
+
+
+def name_edges(axes: Axes, letters: Sequence[str], colour: str = "gold") -> None:
+    """Writes the patient's sides at the left, right, top and bottom edge of a panel."""
+    box = {"boxstyle": "round,pad=0.1", "facecolor": "black", "edgecolor": "none", "alpha": 0.5}
+    for (x, y, across, along), text in zip(_EDGES, letters):
+        style = {"ha": across, "va": along, "color": colour, "fontsize": 9, "fontweight": "bold", "bbox": box}
+        axes.text(x, y, text, transform=axes.transAxes, **style)
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text with its middle left out where it is long: names differ at their ends."""
+    half = (longest - 1) // 2
+    return text if len(text) <= longest else f"{text[:half]}…{text[-half:]}"
 
 
 def comparison_figure(
@@ -71,7 +104,7 @@ def comparison_figure(
         panels.append((volume, f"{label}\n{scores}", "gray", 0.0, data_range))
         if differences:
             panels.append((volume - truth, "difference", "seismic", -0.5 * data_range, 0.5 * data_range))
-    for row, name in enumerate(_PLANES):
+    for row, name in enumerate(PLANES):
         for axis, (volume, caption, colours, low, high) in zip(axes[row], panels):
             image, ratio = plane(volume, name, voxel_mm)
             axis.imshow(image, cmap=colours, vmin=low, vmax=high, aspect=ratio, interpolation="nearest")

@@ -85,7 +85,8 @@ def main() -> None:
         run(files, run_id, changes)
         print(f"      {time.monotonic() - start:.0f} s", flush=True)
     rows, residuals = read_rows(OUTPUT / "metrics.csv"), read_rows(OUTPUT / "residuals.csv")
-    rows = [row for row in rows if row["weights"] in ("", rows[-1]["weights"])]  # not those of an earlier demo
+    last = rows[-1]  # not those of an earlier demo
+    rows = [row for row in rows if row["weights"] in ("", last["weights"]) and row["version"] == last["version"]]
     methods = list(dict.fromkeys(row["method"] for row in rows))
     pictures = draw(rows[0]["case"], sorted({int(row["views"]) for row in rows}), methods)
     lungs = [row for row in read_rows(OUTPUT / "segmentation" / "structures.csv") if row["reference"] == "labels"]

@@ -70,3 +70,5 @@ def test_devices():
     for name in ("gpu", "cuda:99"):
         with pytest.raises(InputError, match="not available here"):
             parse_device(name)
+    with pytest.raises(InputError, match="'meta' is none to compute on"):
+        parse_device("meta")

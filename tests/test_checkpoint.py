@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def test_code_is_never_executed(tmp_path, capsys):
     assert "executed" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", None])
+@pytest.mark.parametrize("content", [b"", b"garbage", b"abc", b".", b"\x80\x02}q\x00(X", b"PK\x03\x04aaaa", None])
 def test_unreadable(tmp_path, content):
     path = tmp_path / "bad.pt"
     if content is not None:
@@ -52,6 +53,11 @@ def test_truncated(tmp_path, scan):
     (tmp_path / "cut.pt").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"cut\.pt"):
         read_checkpoint(tmp_path / "cut.pt")
+    pickled = content.index(b"\x80\x02")
+    for place in range(pickled + 2, pickled + 60):  # a damaged byte ends the unpickling in many ways, or in none
+        (tmp_path / "cut.pt").write_bytes(content[:place] + b"\xff" + content[place + 1 :])
+        with suppress(InputError):
+            read_checkpoint(tmp_path / "cut.pt")
 
 
 def test_other_architectures_are_listed(tmp_path, scan):

@@ -13,6 +13,22 @@ def test_says_what_to_install():
         require("nosuchpackage.core", "nosuchpackage", "drawing")
 
 
+def test_names_the_package_that_is_missing_itself(tmp_path, monkeypatch):
+    (tmp_path / "present.py").write_text("import nosuchpackage.core\n")
+    (tmp_path / "drawn.py").write_text("import yaml.nosuchmodule\n")
+    (tmp_path / "broken.py").write_text("from json import nothing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    told = (
+        r"drawing needs the package nosuchpackage, which present imports\. Install it with: pip install nosuchpackage$"
+    )
+    with pytest.raises(ImportError, match=told):
+        require("present", "present", "drawing")
+    with pytest.raises(ImportError, match=r"needs the package pyyaml, which drawn imports.*pip install pyyaml$"):
+        require("drawn", "drawn", "drawing")
+    with pytest.raises(ImportError, match=r"needs the package broken \(it cannot be imported: cannot import name"):
+        require("broken", "broken", "drawing")
+
+
 def test_package_imports_with_the_required_packages_alone(in_root):
     """Everything optional is imported where it is used."""
     optional = ["scipy", "skimage", "matplotlib", "tensorboard", "tqdm", "itk", "pydicom", "lungmask", "nnunetv2"]

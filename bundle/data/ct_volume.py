@@ -11,8 +11,9 @@ import numpy as np
 from monai.data import ITKReader, MetaTensor, NibabelReader
 from monai.transforms import LoadImage
 
-from bundle.atomic import atomic_path, check_output
+from bundle.atomic import check_output
 from bundle.data.checks import check_finite, check_hounsfield, check_spatial
+from bundle.data.nifti import write_nifti
 from bundle.errors import InputError
 
 __all__ = [
@@ -121,12 +122,7 @@ def write_hu(hu: np.ndarray, affine_ras: np.ndarray, path: str | os.PathLike) ->
         InputError: when the suffix is another, or the folder is full or not writable.
     """
     check_output(path, overwrite=True, suffixes=NIFTI_SUFFIXES)
-    image = nib.Nifti1Image(np.clip(np.rint(hu), -32768, 32767).astype(np.int16), affine_ras)
-    image.set_qform(affine_ras, code=1)
-    image.set_sform(affine_ras, code=1)
-    image.header.set_xyzt_units("mm")
-    with atomic_path(path) as temporary:
-        nib.save(image, temporary)
+    write_nifti(np.clip(np.rint(hu), -32768, 32767).astype(np.int16), affine_ras, path)
 
 
 def unreadable(path: Path, error: Exception) -> InputError:

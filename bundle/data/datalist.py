@@ -21,6 +21,7 @@ __all__ = [
     "PREPARED",
     "is_prepared",
     "load_datalist",
+    "read_listing",
     "sections_checksum",
     "split_checksum",
     "with_view_counts",
@@ -55,7 +56,7 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
     folder = Path(dataset_dir)
     if not is_url(dataset_dir) and not folder.is_dir():
         raise InputError(f"dataset_dir {dataset_dir}", "is not a folder.", "Give the folder with the CT volumes.")
-    listing = _read_listing(dataset_dir)
+    listing = read_listing(dataset_dir)
     if listing is not None:
         sections = _sections(listing, dataset_dir)
         if section not in sections:
@@ -93,7 +94,7 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
 
 def is_prepared(dataset_dir: str | os.PathLike) -> bool:
     """Whether a data set was written by ``python -m bundle prepare``."""
-    listing = _read_listing(dataset_dir)
+    listing = read_listing(dataset_dir)
     return listing is not None and listing.get("format") == PREPARED
 
 
@@ -102,7 +103,7 @@ def split_checksum(dataset_dir: str | os.PathLike) -> str:
 
     Cases are known by their "case", or by the path of their image as it is listed. Empty where there is no listing.
     """
-    listing = _read_listing(dataset_dir)
+    listing = read_listing(dataset_dir)
     if listing is None:
         return ""
     names = {
@@ -118,7 +119,12 @@ def sections_checksum(sections: Mapping[str, Iterable[str]]) -> str:
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _read_listing(dataset_dir: str | os.PathLike) -> dict[str, Any] | None:
+def read_listing(dataset_dir: str | os.PathLike) -> dict[str, Any] | None:
+    """Reads a data set's dataset.json; None if it has none.
+
+    Raises:
+        InputError: when it is not a JSON object.
+    """
     path = f"{os.fspath(dataset_dir).rstrip('/')}/{LISTING}"
     if not is_url(dataset_dir) and not Path(path).is_file():
         return None
@@ -146,6 +152,8 @@ def _sections(listing: dict[str, Any], source: object) -> dict[str, list[dict[st
             raise InputError(
                 f"{source}/{LISTING}", f"has an entry without an image in {name}.", 'Let each be {"image": path}.'
             )
+        if not all(isinstance(case.get("label", ""), str) for case in sections.get(name, ())):
+            raise InputError(f"{source}/{LISTING}", f"has a label that is no path in {name}.", "Name a label map.")
     return sections
 
 
@@ -167,6 +175,9 @@ def case_names(paths: Sequence[str], folder: Path) -> list[str]:
     return [case_name(os.path.relpath(path, folder).replace(os.sep, "_")) for path in paths]
 
 
-def with_view_counts(cases: Sequence[dict[str, Any]], view_counts: Sequence[int]) -> list[dict[str, Any]]:
-    """Every case once for every number of sparse views."""
-    return [{**case, "num_sparse": int(count)} for case in cases for count in view_counts]
+def with_view_counts(
+    cases: Sequence[dict[str, Any]], view_counts: Sequence[int], only: Sequence[int] | None = None
+) -> list[dict[str, Any]]:
+    """Every case once for every number of sparse views; or of this list only the items of the given numbers."""
+    items = [{**case, "num_sparse": int(count)} for case in cases for count in view_counts]
+    return items if only is None else [items[number] for number in only]

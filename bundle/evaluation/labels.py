@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,45 +9,47 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from bundle.byte_ranges import is_url
 from bundle.data.ct_volume import check_nifti_header, unreadable
-from bundle.data.datalist import LISTING, load_datalist
+from bundle.data.datalist import LISTING, load_datalist, read_listing
+from bundle.data.grids import Volume, on_grid
+from bundle.data.structures import parse_structures
 from bundle.errors import InputError
-from bundle.evaluation.grids import Volume, on_grid
-from bundle.json_files import read_json_object
 from bundle.prepared.case import DESCRIPTION, PreparedCase
 
 __all__ = ["LabelStructures", "label_source", "labels_by_case", "read_labels"]
+
+_LARGEST = 65535
 
 
 class LabelStructures:
     """What the values of label maps mean.
 
     Args:
-        structures: values by name, such as {"right lung": [12, 13, 14], "left lung": [10, 11]}.
+        structures: values by name, such as {"right lung": [12, 13, 14], "left lung": [10, 11]}, as
+            :func:`parse_structures` takes them.
         others: values that may occur and belong to no structure.
+        source: what to name in messages.
 
     Raises:
-        InputError: when a value is none, or belongs to two structures.
+        InputError: when a name or value is none, or a value belongs to two structures.
     """
 
-    def __init__(self, structures: Mapping[str, Sequence[int]], others: Sequence[int] = ()) -> None:
-        taken: dict[int, str] = {}
-        for name, values in structures.items():
-            values = [values] if isinstance(values, int) else values
-            if isinstance(values, str) or not values or not all(isinstance(v, int) and v > 0 for v in values):
-                raise InputError(f"label_structures.{name}", f"is {values!r}.", "Give its values, as [12, 13, 14].")
-            for value in values:
-                if value in taken:
-                    raise InputError(
-                        f"label_structures.{name}", f"shares value {value} with {taken[value]}.", "Give it to one."
-                    )
-                taken[value] = name
-        self.values = taken
-        self.names = dict(enumerate(structures, start=1))
+    def __init__(
+        self,
+        structures: str | Mapping[str, int | Sequence[int]],
+        others: Sequence[int] = (),
+        source: object = "label_structures",
+    ) -> None:
+        parsed = parse_structures(structures, source)
+        self.values = {value: name for name, values in parsed.items() for value in values}
+        self.names = dict(enumerate(parsed, start=1))
         self._others = {0, *others}
 
     @classmethod
-    def of(cls, dataset_dir: str | Path, given: Mapping[str, Sequence[int]] | None) -> LabelStructures | None:
+    def of(
+        cls, dataset_dir: str | Path, given: str | Mapping[str, int | Sequence[int]] | None
+    ) -> LabelStructures | None:
         """Those that are given, or else the "labels" of a data set's dataset.json; None without any.
 
         Values that dataset.json names may occur in label maps; those that nothing names may not.
@@ -56,23 +57,25 @@ class LabelStructures:
         Raises:
             InputError: when "labels" does not map values to names.
         """
-        path = Path(dataset_dir) / LISTING
-        listed: Mapping[str, str] = {}
-        if path.is_file():
-            listed = json.loads(path.read_text(encoding="utf-8")).get("labels") or {}
+        path = f"{dataset_dir}/{LISTING}"
+        listed = (read_listing(dataset_dir) or {}).get("labels") or {}
         try:
             names = {int(value): str(name) for value, name in listed.items()}
         except (AttributeError, ValueError):
             raise InputError(path, f"has labels {listed!r}.", 'Let them be {"1": "right lung", ...}.') from None
         if given:
             return cls(given, [*names])
-        return cls({name: [value] for value, name in names.items() if value > 0}) if names else None
+        values: dict[str, list[int]] = {}
+        for value, name in names.items():
+            if value > 0:
+                values.setdefault(name, []).append(value)
+        return cls(values, source=f"{path} labels") if values else None
 
     def group(self, labels: np.ndarray, source: object) -> np.ndarray:
         """Turns values into numbers of structures.
 
         Args:
-            labels: [X, Y, Z] integers.
+            labels: [X, Y, Z] integers from 0.
             source: what to name in a message.
 
         Returns:
@@ -81,7 +84,7 @@ class LabelStructures:
         Raises:
             InputError: when a value is unknown.
         """
-        present = np.unique(labels)
+        present = np.flatnonzero(np.bincount(labels.ravel()))
         unknown = [int(value) for value in present if int(value) not in self._others and int(value) not in self.values]
         if unknown:
             raise InputError(
@@ -90,29 +93,32 @@ class LabelStructures:
                 "Name them in label_structures, or under labels in the data set's dataset.json.",
             )
         numbers = {name: number for number, name in self.names.items()}
-        table = np.array([numbers.get(self.values.get(int(value), ""), 0) for value in present], dtype=np.uint8)
-        return table[np.searchsorted(present, labels)]
+        table = np.zeros(int(present.max()) + 1, dtype=np.uint8)
+        for value in present:
+            table[value] = numbers.get(self.values.get(int(value), ""), 0)
+        return table[labels]
 
 
-def label_source(item: Mapping[str, Any]) -> Path | None:
+def label_source(item: Mapping[str, Any]) -> str | None:
     """Where a data set's item has its label map: a file, or its prepared case; None if it has none."""
     if "label" in item:
-        return Path(item["label"])
-    folder = Path(item["image"])
-    record = read_json_object(folder / DESCRIPTION) if folder.is_dir() else None
-    return folder if record and record.get("labels") else None
+        return item["label"]
+    image = str(item["image"])
+    if not is_url(image) and not (Path(image) / DESCRIPTION).is_file():
+        return None
+    return image if PreparedCase.open(image).record["labels"] else None
 
 
-def labels_by_case(dataset_dir: str | Path, section: str) -> dict[str, Path | None]:
+def labels_by_case(dataset_dir: str | Path, section: str) -> dict[str, str | None]:
     """Where the cases of a section have their label maps."""
     return {item["case"]: label_source(item) for item in load_datalist(dataset_dir, section)}
 
 
-def read_labels(source: Path, structures: LabelStructures, grid: Volume) -> np.ndarray:
+def read_labels(source: str | Path, structures: LabelStructures, grid: Volume) -> np.ndarray:
     """Reads a label map on a volume's grid.
 
     Args:
-        source: NIfTI label map in patient coordinates, or the folder of a prepared case.
+        source: NIfTI label map in patient coordinates, or the folder or URL of a prepared case.
         structures: what the values mean.
         grid: the volume; labels on another grid are resampled by the nearest.
 
@@ -122,21 +128,25 @@ def read_labels(source: Path, structures: LabelStructures, grid: Volume) -> np.n
     Raises:
         InputError: when there are no labels, they are not whole numbers, or a value is unknown.
     """
-    if source.is_dir():
+    if is_url(str(source)) or Path(source).is_dir():
         case = PreparedCase.open(source)
         if case.labels is None:
             raise InputError(source, "has no labels.", "Prepare the data set with --keep_labels true.")
         labels, affine = case.labels, case.affine_ras
     else:
-        if not source.is_file():
+        if not Path(source).is_file():
             raise InputError(source, "does not exist.", "Correct the case's label in dataset.json.")
-        check_nifti_header(source)
+        check_nifti_header(Path(source))
         try:
             image = nib.load(source)
             labels, affine = np.asarray(image.dataobj), image.affine
         except Exception as error:  # damaged files raise many kinds
-            raise unreadable(source, error) from error
-        if labels.ndim != 3 or not np.array_equal(labels, np.rint(labels)):
+            raise unreadable(Path(source), error) from error
+        whole = np.issubdtype(labels.dtype, np.integer)
+        if labels.ndim != 3 or not (whole or np.array_equal(labels, np.rint(labels))):
             raise InputError(source, "is not a 3D map of whole numbers.", "Give a label map.")
-    grouped = structures.group(labels.astype(np.int64), source)
+        labels = labels if whole else labels.astype(np.int64)
+    if labels.min() < 0 or labels.max() > _LARGEST:
+        raise InputError(source, f"has values from {labels.min()} to {labels.max()}.", "Give a label map.")
+    grouped = structures.group(labels, source)
     return on_grid((grouped, affine), grid, order=0, outside=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from bundle.atomic import atomic_path
+from bundle.data.grids import Volume
+from bundle.data.nifti import write_nifti
 from bundle.errors import naming
-from bundle.evaluation.grids import Volume
 from bundle.json_files import read_json_object, write_json
 from bundle.segmentation.segmenter import Segmenter
 
@@ -52,7 +53,8 @@ class MaskStore:
         path = self.folder / f"{name}.nii.gz"
         note, made_from = self.folder / f"{name}.json", {"volume": checksum(volume), "segmenter": self.identity}
         if path.is_file() and read_json_object(note) == made_from:
-            return np.asarray(nib.load(path).dataobj), path
+            with suppress(OSError, nib.filebasedimages.ImageFileError, ValueError):  # damaged, so made again
+                return np.asarray(nib.load(path).dataobj), path
         with naming(source):
             labels = self.segmenter(*volume)
         note.unlink(missing_ok=True)  # a label map beside it is another's from now on
@@ -72,9 +74,4 @@ def checksum(volume: Volume, **settings: Any) -> str:
 
 def write_labels(labels: np.ndarray, affine_ras: np.ndarray, path: Path) -> None:
     """Writes a label map [X, Y, Z] as NIfTI, complete or not at all."""
-    image = nib.Nifti1Image(labels, affine_ras)
-    image.set_qform(affine_ras, code=1)
-    image.set_sform(affine_ras, code=1)
-    image.header.set_xyzt_units("mm")
-    with atomic_path(path) as temporary:
-        nib.save(image, temporary)
+    write_nifti(labels, affine_ras, path)

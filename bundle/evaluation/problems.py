@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["MISSING_POLICY", "missing_structures", "without_counterpart"]
+from bundle.evaluation.perturbations import UNPERTURBED
+
+__all__ = ["MISSING_POLICY", "labels_left_out", "missing_structures"]
 
 MISSING_POLICY = (
     "A structure that only one of the two segmentations has scores a Dice of 0; one that neither has is left "
@@ -19,35 +21,34 @@ _WHERE = {
     "segmented": ("the segmentation of the truth has", "the segmentation of the truth lacks"),
     "labels": ("the given labels have", "the given labels lack"),
 }
+_OUTCOMES = {
+    # outcome: how a sentence begins, and which half of _WHERE ends it
+    "reference only": ("No {structure} was found", 0),
+    "reconstruction only": ("A {structure} was found", 1),
+}
 
 
 def missing_structures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sentences about the structures that were not found, or found where there is nothing.
+    """Sentences about the structures that were not found, or found where there is nothing; perturbed scans last.
 
     Args:
         rows: of structures.
     """
-    groups: dict[tuple, Counter] = {}
+    groups: dict[tuple, list[Mapping[str, Any]]] = {}
     for row in rows:
-        key = tuple(
-            row[name] for name in ("reference", "structure", "method", "views", "perturbation", "level", "unit")
-        )
-        groups.setdefault(key, Counter())[row["found"]] += 1
+        perturbed = row["perturbation"] != UNPERTURBED.name
+        groups.setdefault((perturbed, row["reference"], row["structure"], row["method"]), []).append(row)
     told = []
-    for (reference, structure, method, views, perturbation, level, unit), counts in groups.items():
-        total, scan = sum(counts.values()), f"from {views} views by {method}"
-        if perturbation != "none":
-            scan += f" ({perturbation} {level:g} {unit})"
-        if counts["reference only"]:
-            told.append(
-                f"No {structure} was found in {counts['reference only']} of {total} reconstructions {scan}, "
-                f"which {_WHERE[reference][0]}."
-            )
-        if counts["reconstruction only"]:
-            told.append(
-                f"A {structure} was found in {counts['reconstruction only']} of {total} reconstructions {scan}, "
-                f"which {_WHERE[reference][1]}."
-            )
+    for (perturbed, reference, structure, method), members in sorted(groups.items(), key=lambda group: group[0][0]):
+        for outcome, (beginning, half) in _OUTCOMES.items():
+            places = Counter(_place(row, perturbed) for row in members if row["found"] == outcome)
+            if places:
+                where = ", ".join(f"{count} {place}" for place, count in places.items())
+                told.append(
+                    f"{beginning.format(structure=structure)} in {sum(places.values())} of {len(members)} "
+                    f"reconstructions {'of perturbed scans ' if perturbed else ''}by {method} ({where}), "
+                    f"which {_WHERE[reference][half]}."
+                )
     nowhere: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         if row["found"] in ("neither", "reconstruction only"):
@@ -57,14 +58,34 @@ def missing_structures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return told
 
 
-def without_counterpart(segmented: Sequence[str], labelled: Sequence[str]) -> list[str]:
-    """A sentence where the given labels have none of the segmenter's structures."""
-    if not labelled or set(segmented) & set(labelled):
+def labels_left_out(labelled: Mapping[str, bool], named: Sequence[str] | None, segmented: Sequence[str]) -> list[str]:
+    """Sentences about given labels that were not compared.
+
+    Args:
+        labelled: whether there is a label map, by case.
+        named: structures of the label maps; None if nothing says what their values mean.
+        segmented: structures of the segmenter.
+    """
+    if not any(labelled.values()):
         return []
-    return [
-        f"The given labels ({', '.join(labelled)}) have none of the segmenter's structures ({', '.join(segmented)}), "
-        "so they were not compared; label_structures can name them alike."
-    ]
+    if named is None:
+        return ["The given label maps were not compared: nothing names their values. label_structures can."]
+    told = []
+    without = [case for case, has_labels in labelled.items() if not has_labels]
+    if without:
+        told.append(f"There are no given labels of {_names(without)}.")
+    if not set(named) & set(segmented):
+        told.append(
+            f"The given labels ({', '.join(named)}) have none of the segmenter's structures ({', '.join(segmented)}), "
+            "so they were not compared; label_structures can name them alike."
+        )
+    else:
+        told += [f"The given labels do not name the segmenter's {name}." for name in segmented if name not in named]
+    return told
+
+
+def _place(row: Mapping[str, Any], perturbed: bool) -> str:
+    return f"with {row['perturbation'].replace('_', ' ')}" if perturbed else f"from {row['views']} views"
 
 
 def _names(cases: Sequence[str]) -> str:

@@ -2,32 +2,65 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import bundle
-from bundle.checksums import file_sha256
+from monai.bundle import ConfigParser, ConfigWorkflow
+
 from bundle.errors import InputError, told_changes
 from bundle.evaluation.labels import label_source
 from bundle.evaluation.listing import measured_quality
+from bundle.evaluation.origin import case_origin, deciding_settings
 from bundle.evaluation.perturbations import Perturbation
 from bundle.evaluation.reconstruction import Reconstruction
 from bundle.handlers.reconstruction_saver import truth_path, volume_path
 from bundle.json_files import read_json_object, write_json
 
-__all__ = ["reconstruct_all", "scan_of"]
+__all__ = ["parse_evaluation", "planned_methods", "reconstruct_all"]
 
-_SETTINGS = "settings.json"
-_NOT_DECIDING = ("output_dir", "overwrite", "view_counts", "section", "imports", "device", "num_workers", "progress")
+_SETTINGS, _ORIGIN = "settings.json", "origin.json"
+_DISCARDED = ".discarded"
 
 
-def scan_of(configs: Sequence[str], changes: Mapping[str, Any]) -> Any:
-    """The scan of an evaluation's configuration."""
-    return _parse(configs, changes).get_parsed_content("scan")
+def parse_evaluation(configs: Sequence[str], changes: Mapping[str, Any]) -> ConfigParser:
+    """Reads an evaluation's configuration.
+
+    Args:
+        configs: configuration files, such as train.json, evaluate.json and overlays.
+        changes: settings that differ.
+
+    Raises:
+        InputError: when a file is missing, or a setting is none of the configuration's.
+    """
+    for file in configs:
+        if not Path(file).is_file():
+            raise InputError(f"configs {file}", "does not exist.", "Check the path.")
+    parser = ConfigParser()
+    parser.read_config(list(configs))
+    unknown = [name for name in changes if name.split("#")[0] not in parser.get()]
+    if unknown:
+        raise InputError(
+            f"changes.{unknown[0]}", "is no setting of the evaluation.", "See configs/train.json and evaluate.json."
+        )
+    parser.update(dict(changes))
+    return parser
+
+
+def planned_methods(parser: ConfigParser) -> list[str]:
+    """Names of what an evaluation's configuration reconstructs by, the network's own first.
+
+    Raises:
+        InputError: when two have one name.
+    """
+    compared = {**(parser.get("methods") or {}), **(parser.get("refinements") or {})}
+    if parser["method"] in compared:
+        raise InputError(
+            "changes.method", f"is {parser['method']!r}, a compared method's name.", "Give the network another."
+        )
+    return [parser["method"], *(name for name, method in compared.items() if method is not None)]
 
 
 def reconstruct_all(
@@ -45,46 +78,33 @@ def reconstruct_all(
         output_dir: folder for the volumes, metrics.csv and residuals.csv; it may hold those of an earlier run with the
             same settings.
         perturbation: what is wrong with the scan.
-        overwrite: throw away what other settings made.
+        overwrite: throw away what other settings, or other images, made.
 
     Returns:
         Every case with every number of views and every method.
 
     Raises:
-        InputError: when the folder holds what other settings made.
+        InputError: when the folder holds what other settings, or other images of the same name, made.
     """
-    from monai.bundle import ConfigWorkflow
-
     changed = {**changes, **perturbation.changes, "output_dir": str(output_dir), "overwrite": True}
-    parser = _parse(configs, changed)
-    _check_settings(_deciding(parser), output_dir, overwrite)
+    parser = parse_evaluation(configs, changed)
+    _check_settings(deciding_settings(parser), output_dir, overwrite)
     items = parser.get_parsed_content("validate#dataset#data")
-    own = parser["method"]
-    compared = {**(parser.get("methods") or {}), **(parser.get("refinements") or {})}
-    methods = [own, *(name for name, method in compared.items() if method is not None)]
+    for item in {item["case"]: item for item in items}.values():
+        _check_origin(item, output_dir, overwrite)
+    own, *compared = planned_methods(parser)
+    files = {own: "", **{name: name for name in compared}}
 
     def volume(item: Mapping[str, Any], method: str) -> Path:
-        return volume_path(output_dir, item["case"], item["num_sparse"], "" if method == own else method)
+        return volume_path(output_dir, item["case"], item["num_sparse"], files[method])
 
     def is_there(item: Mapping[str, Any]) -> bool:
-        files = [truth_path(output_dir, item["case"]), *(volume(item, method) for method in methods)]
-        return all(file.is_file() for file in files)
+        wanted = [truth_path(output_dir, item["case"]), *(volume(item, method) for method in files)]
+        return all(file.is_file() for file in wanted)
 
-    pending = [item for item in items if not is_there(item)]
+    pending = [number for number, item in enumerate(items) if not is_there(item)]
     if pending:
-        logging.getLogger(__name__).info(
-            "reconstructing %d of %d scans: %s", len(pending), len(items), perturbation.folder
-        )
-        workflow = ConfigWorkflow(
-            config_file=list(configs),
-            run_id="evaluating",
-            logging_file=False,
-            **changed,
-            **{"validate#dataset#data": pending},
-        )
-        workflow.initialize()
-        workflow.run()
-        workflow.finalize()
+        _run(configs, changed, pending, f"{len(pending)} of {len(items)} scans: {perturbation.folder}")
     measured = measured_quality(output_dir)
     return [
         Reconstruction(
@@ -99,35 +119,26 @@ def reconstruct_all(
             is_given=False,
         )
         for item in items
-        for method in methods
+        for method in files
     ]
 
 
-def _parse(configs: Sequence[str], changes: Mapping[str, Any]) -> Any:
-    from monai.bundle import ConfigParser
-
-    for file in configs:
-        if not Path(file).is_file():
-            raise InputError(f"configs {file}", "does not exist.", "Check the path.")
-    parser = ConfigParser()
-    parser.read_config(list(configs))
-    parser.update(dict(changes))
-    return parser
-
-
-def _deciding(parser: Any) -> dict[str, str]:
-    """The settings that volumes depend on, with the checksum of the weights."""
-    content = {key: value for key, value in parser.get().items() if key not in _NOT_DECIDING}
-    settings = {key: json.dumps(value, sort_keys=True, default=str) for key, value in content.items()}
-    checkpoint = Path(parser.get_parsed_content("checkpoint"))
-    weights = file_sha256(checkpoint) if checkpoint.is_file() else ""
-    return {**settings, "weights": weights, "version": bundle.__version__}
+def _run(configs: Sequence[str], changes: Mapping[str, Any], pending: Sequence[int], told: str) -> None:
+    """Runs the evaluation for the scans of the given numbers: names of files must not get into a configuration."""
+    logging.getLogger(__name__).info("reconstructing %s", told)
+    workflow = ConfigWorkflow(
+        config_file=list(configs), run_id="evaluating", logging_file=False, **changes, only_scans=list(pending)
+    )
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
 
 
 def _check_settings(settings: dict[str, str], folder: Path, overwrite: bool) -> None:
     """Refuses, or throws away, what other settings made."""
     path = folder / _SETTINGS
     earlier = read_json_object(path)
+    _discard(folder / _DISCARDED)
     if earlier == settings:
         return
     if earlier is not None:
@@ -137,7 +148,37 @@ def _check_settings(settings: dict[str, str], folder: Path, overwrite: bool) -> 
                 f"holds reconstructions with other settings: {told_changes(earlier, settings)}.",
                 "Choose another output_dir, or set overwrite to true.",
             )
-        shutil.rmtree(folder)
+        for member in folder.iterdir():  # the settings last, so that a killed run can be repeated
+            if member != path:
+                _discard(member)
     elif folder.is_dir() and any(folder.iterdir()):
         raise InputError(folder, "holds files that no evaluation made.", "Choose another output_dir.")
     write_json(settings, path)
+
+
+def _check_origin(item: Mapping[str, Any], folder: Path, overwrite: bool) -> None:
+    """Refuses, or throws away, what was made of another image of the same name."""
+    case, origin = folder / item["case"], case_origin(item)
+    earlier = read_json_object(case / _ORIGIN)
+    if earlier == origin:
+        return
+    if case.is_dir() and any(case.iterdir()):
+        if not overwrite:
+            raise InputError(
+                case,
+                f"was reconstructed from another image than {item['image']}.",
+                "Choose another output_dir, or set overwrite to true.",
+            )
+        _discard(case)
+    write_json(origin, case / _ORIGIN)
+
+
+def _discard(path: Path) -> None:
+    """Deletes a file, or a folder under another name, so that a killed run leaves no half of it."""
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    aside = path if path.name == _DISCARDED else path.with_name(_DISCARDED)
+    if aside != path:
+        path.replace(aside)
+    shutil.rmtree(aside)

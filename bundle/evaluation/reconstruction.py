@@ -22,7 +22,7 @@ class Reconstruction:
         views: number of views that were planned.
         volume: the reconstruction, in HU.
         truth: the truth, in HU.
-        labels: label map of the truth, or the folder of a prepared case that has one; None if there is none.
+        labels: label map of the truth, or the folder or URL of a prepared case that has one; None if there is none.
         perturbation: what was wrong with the scan.
         quality: image quality and provenance as columns, where known already.
         is_given: whether it is somebody's file, which may hold anything; otherwise it was reconstructed here.
@@ -33,7 +33,7 @@ class Reconstruction:
     views: int
     volume: Path
     truth: Path
-    labels: Path | None = None
+    labels: str | Path | None = None
     perturbation: Perturbation = UNPERTURBED
     quality: Mapping[str, Any] = field(default_factory=dict)
     is_given: bool = True

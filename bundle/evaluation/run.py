@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import datetime
 import logging
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import bundle
+from monai.bundle import ConfigParser
+
 from bundle.atomic import check_output
+from bundle.byte_ranges import is_url
 from bundle.errors import InputError
 from bundle.evaluation.labels import LabelStructures, labels_by_case
 from bundle.evaluation.listing import list_reconstructions
 from bundle.evaluation.perturbations import list_perturbations
-from bundle.evaluation.problems import MISSING_POLICY, missing_structures, without_counterpart
-from bundle.evaluation.reconstruct import reconstruct_all, scan_of
+from bundle.evaluation.problems import MISSING_POLICY, labels_left_out, missing_structures
+from bundle.evaluation.reconstruct import parse_evaluation, planned_methods, reconstruct_all
 from bundle.evaluation.reconstruction import Reconstruction
 from bundle.evaluation.score import Score, Scorer
+from bundle.evaluation.settings import check_method, chosen_window, merged_settings, package_versions
 from bundle.evaluation.summary import agree, compare, summarise
 from bundle.optional import require
 from bundle.report.findings import Findings, Picture
-from bundle.report.write import REPORT_FILES, write_report
+from bundle.report.write import REPORT, write_report
 from bundle.segmentation.segmenter import Segmenter
 from bundle.tables import read_rows
 
 __all__ = ["SegmentationEvaluation"]
-
-_PACKAGES = ("monai", "torch", "numpy", "scipy", "scikit-image", "torchmetrics", "lungmask", "nnunetv2", "nibabel")
 
 
 class SegmentationEvaluation:
@@ -44,13 +43,15 @@ class SegmentationEvaluation:
         segmenter: segments volumes.
         output_dir: folder for report.html, tables, label maps and reconstructions.
         configs: configuration files of the evaluation that reconstructs.
-        changes: its settings that differ; None leaves one as it is.
+        settings: its settings that differ; None leaves one as it is.
+        changes: further ones, as they are.
         volumes: reconstructions that are there (see :func:`list_reconstructions`); None reconstructs.
         dataset_dir: the data set, for the label maps of its cases and what they mean.
         section: its section, for the label maps of volumes that are there.
-        label_structures: values of label maps by structure; None takes the data set's own names.
+        label_structures: values of label maps by structure; None takes the data set's own names. All must be structures
+            of the segmenter's.
         perturbations: levels of the robustness suite by name; none if empty.
-        method: the method in focus, which the others are compared with.
+        method: the method in focus, which the others are compared with; the network's if None.
         hu_window: HU at 0 and 1 of the image quality's scale; None takes the scan's.
         resample: bring volumes on other grids to the truth's, instead of refusing them.
         check_hu: refuse truths and given volumes that cannot be HU.
@@ -67,13 +68,14 @@ class SegmentationEvaluation:
         segmenter: Segmenter,
         output_dir: str | Path,
         configs: Sequence[str],
+        settings: Mapping[str, Any] | None = None,
         changes: Mapping[str, Any] | None = None,
         volumes: str | None = None,
         dataset_dir: str = "",
         section: str = "test",
-        label_structures: Mapping[str, Sequence[int]] | None = None,
+        label_structures: Mapping[str, Sequence[int]] | str | None = None,
         perturbations: Mapping[str, Sequence[float]] | None = None,
-        method: str = "deepsparse",
+        method: str | None = None,
         hu_window: Sequence[float] | None = None,
         resample: bool = False,
         check_hu: bool = True,
@@ -84,20 +86,25 @@ class SegmentationEvaluation:
         self.segmenter = segmenter
         self.output_dir = Path(output_dir)
         self.configs = [configs] if isinstance(configs, str) else list(configs)
-        self.changes = {name: value for name, value in (changes or {}).items() if value is not None}
+        self.changes = merged_settings(settings, changes)
         self.volumes = volumes
         self.dataset_dir = dataset_dir
         self.section = section
         self.label_structures = LabelStructures.of(dataset_dir, label_structures) if dataset_dir else None
-        self.perturbations = list_perturbations(perturbations or {})
-        self.method = method
-        self.hu_window = hu_window
         self.resample = resample
         self.check_hu = check_hu
         self.title = title
         self.max_pictures = max_pictures
         self.overwrite = overwrite
-        self._check(label_structures)
+        if isinstance(max_pictures, bool) or not isinstance(max_pictures, int) or max_pictures < 0:
+            raise InputError("max_pictures", f"is {max_pictures!r}.", "Give how many, from 0.")
+        parser = parse_evaluation(self.configs, self.changes)
+        self.network_method = parser["method"]
+        self.method = method or self.network_method
+        physics = parser.get_parsed_content("acquisition") if perturbations else None
+        self.perturbations = list_perturbations(perturbations or {}, physics)
+        self.hu_window = chosen_window(hu_window, parser, volumes, self.changes)
+        self._check(label_structures, parser)
 
     def run(self) -> Findings:
         """Evaluates and writes the report.
@@ -107,15 +114,10 @@ class SegmentationEvaluation:
         """
         log = logging.getLogger(__name__)
         progress = require("tqdm", "tqdm", "progress").tqdm
-        for name in REPORT_FILES:
-            check_output(self.output_dir / name, self.overwrite)
+        check_output(self.output_dir / REPORT, self.overwrite)
         reconstructions = self._reconstructions()
-        methods = list(dict.fromkeys(one.method for one in reconstructions))
-        if self.method not in methods:
-            raise InputError(
-                "method", f"is {self.method!r}, which reconstructed nothing.", f"Use {' or '.join(methods)}."
-            )
-        window = self._hu_window()
+        check_method(self.method, [one.method for one in reconstructions])
+        window = self.hu_window
         scorer = Scorer(self.segmenter, self.output_dir, window, self.label_structures, self.resample, self.check_hu)
         ordered = sorted(reconstructions, key=lambda one: str(one.truth))  # a truth is read once; order is stable
         scores = {id(one): scorer(one) for one in progress(ordered, desc="segmenting and comparing", unit="volume")}
@@ -123,38 +125,41 @@ class SegmentationEvaluation:
         write_report(findings, self.output_dir, overwrite=True, max_pictures=self.max_pictures)
         for problem in findings.problems:
             log.warning(problem)
-        log.info("Wrote %s", self.output_dir / REPORT_FILES[0])
+        log.info("Wrote %s", self.output_dir / REPORT)
         return findings
 
-    def _check(self, given: Mapping[str, Sequence[int]] | None) -> None:
-        if given and self.label_structures and without_counterpart(*self._structure_names()):
+    def _check(self, given: object, parser: ConfigParser) -> None:
+        """Refuses what would otherwise be found out after hours of work."""
+        labelled = [] if self.label_structures is None else list(self.label_structures.names.values())
+        strange = [name for name in labelled if name not in self.segmenter.structures.values()]
+        if given and strange:
             raise InputError(
                 "label_structures",
-                f"names {', '.join(given)}.",
+                f"names {', '.join(strange)}.",
                 f"Name some of the segmenter's: {', '.join(self.segmenter.structures.values())}.",
             )
-        if self.volumes is not None and self.hu_window is None and "preset" not in self.changes:
-            raise InputError(
-                "hu_window",
-                "is not given, and volumes do not tell it.",
-                "Give it, as [-1000,1024], or the scan's preset.",
-            )
-        if self.volumes is not None and len(self.perturbations) > 1:
-            raise InputError("perturbations", "need scans to perturb.", "Leave volumes out, so that they are made.")
+        if self.volumes is not None:
+            if len(self.perturbations) > 1:
+                raise InputError("perturbations", "need scans to perturb.", "Leave volumes out, so that they are made.")
+            return
+        check_method(self.method, planned_methods(parser))
+        fewest = min(parser.get_parsed_content("view_counts"))
+        if any(one.changes.get("missing_views", 0) >= fewest for one in self.perturbations):
+            raise InputError("perturbations.missing_views", f"leaves none of {fewest} views.", "Let fewer be missing.")
+        sources = {} if self.label_structures is None else labels_by_case(self.dataset_dir, self.section)
+        for case, source in sources.items():
+            if source is not None and not is_url(source) and not Path(source).exists():
+                raise InputError(source, f"does not exist; it is the label map of {case}.", "Correct dataset.json.")
 
-    def _structure_names(self) -> tuple[list[str], list[str]]:
-        labelled = [] if self.label_structures is None else list(self.label_structures.names.values())
-        return list(self.segmenter.structures.values()), labelled
-
-    def _hu_window(self) -> tuple[float, float]:
-        window = scan_of(self.configs, self.changes).hu_window if self.hu_window is None else self.hu_window
-        low, high = (float(n) for n in window)
-        return low, high
+    def _labels_left_out(self, reconstructions: Sequence[Reconstruction]) -> list[str]:
+        names = None if self.label_structures is None else list(self.label_structures.names.values())
+        labelled = {one.case: one.labels is not None for one in reconstructions}
+        return labels_left_out(labelled, names, list(self.segmenter.structures.values()))
 
     def _reconstructions(self) -> list[Reconstruction]:
         if self.volumes is not None:
-            listed = list_reconstructions(self.volumes, self.method)
-            labels = {} if self.label_structures is None else labels_by_case(self.dataset_dir, self.section)
+            listed = list_reconstructions(self.volumes, self.network_method)
+            labels = labels_by_case(self.dataset_dir, self.section) if self.dataset_dir else {}
             return [replace(one, labels=one.labels or labels.get(one.case)) for one in listed]
         return [
             one
@@ -185,6 +190,7 @@ class SegmentationEvaluation:
                 mask=score.mask,
                 reference_mask=score.reference_masks["segmented"],
                 hu_window=window,
+                structures=self.segmenter.structures,
                 caption="Both masks are the segmenter's: of the truth, and of the reconstruction.",
             )
             for one, score in zip(reconstructions, scores)
@@ -193,7 +199,7 @@ class SegmentationEvaluation:
             title=self.title,
             method=self.method,
             settings=self._settings(quality, window),
-            versions=_versions(),
+            versions=package_versions(),
             policy=MISSING_POLICY,
             quality=quality,
             structures=structures,
@@ -202,7 +208,7 @@ class SegmentationEvaluation:
             agreement=agree(structures),
             residuals=read_rows(self._residuals()),
             pictures=pictures,
-            problems=missing_structures(structures) + without_counterpart(*self._structure_names()),
+            problems=missing_structures(structures) + self._labels_left_out(reconstructions),
         )
 
     def _residuals(self) -> Path:
@@ -231,13 +237,3 @@ class SegmentationEvaluation:
             "truths (SHA-256)": {row["case"]: row["truth_sha256"] for row in quality},
             "resampled to the truth's grid": self.resample,
         }
-
-
-def _versions() -> dict[str, str]:
-    versions = {"bundle": bundle.__version__, "Python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return versions

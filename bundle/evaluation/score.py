@@ -12,19 +12,20 @@ import nibabel as nib
 import numpy as np
 
 import bundle
-from bundle.evaluation.grids import Volume, check_same_grid, on_grid, read_volume, same_grid
+from bundle.data.grids import Volume, check_same_grid, on_grid, read_volume, same_grid
 from bundle.evaluation.labels import LabelStructures, read_labels
 from bundle.evaluation.masks import MaskStore, checksum, write_labels
 from bundle.evaluation.reconstruction import Reconstruction
 from bundle.json_files import read_json_object, write_json
+from bundle.metrics.catalogue import QUALITY
 from bundle.metrics.image_quality import psnr, quality
 from bundle.metrics.overlap import overlap_rows
 from bundle.physics.attenuation import hu_to_unit
 
 __all__ = ["Score", "Scorer"]
 
-_QUALITY = ("psnr_db", "ssim_3d", "ssim_slices", "vif")
-_SAME_VOLUME_DB = 0.05  # files are rounded to whole HU; beyond that a table's row is of another volume
+_QUALITY = tuple(metric.key for metric in QUALITY)
+_SAME_VOLUME_DB = 0.01  # files are rounded to whole HU; beyond that a table's row is of another volume
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Scorer:
         self.resample = resample
         self.check_hu = check_hu
         self._truth: tuple[Path, Volume] | None = None
+        self._labels: tuple[tuple[str, str, Path], np.ndarray] | None = None
 
     def __call__(self, reconstruction: Reconstruction) -> Score:
         """Scores one reconstruction.
@@ -142,9 +144,11 @@ class Scorer:
         references = {"segmented": (labels, path, names)}
         if self.label_structures is not None and reconstruction.labels is not None:
             path = self.masks.folder / f"{stem}_labels.nii.gz"
-            given = read_labels(reconstruction.labels, self.label_structures, truth)
-            write_labels(given, truth[1], path)
-            references["labels"] = (given, path, self.label_structures.names)
+            key = (reconstruction.case, str(reconstruction.labels), reconstruction.truth)
+            if self._labels is None or self._labels[0] != key:
+                self._labels = key, read_labels(reconstruction.labels, self.label_structures, truth)
+                write_labels(self._labels[1], truth[1], path)
+            references["labels"] = (self._labels[1], path, self.label_structures.names)
         return references
 
     def _compare(
@@ -164,12 +168,13 @@ class Scorer:
         """Image quality with its provenance: as measured when it was reconstructed, or of the files."""
         one, other = (hu_to_unit(values, self.hu_window).astype(np.float32) for values in (volume[0], truth[0]))
         known = dict(reconstruction.quality)
-        if known.keys() >= set(_QUALITY) and abs(float(known["psnr_db"]) - psnr(one, other, 1.0)) < _SAME_VOLUME_DB:
-            figures = {name: float(known[name]) if known.get(name) else None for name in _QUALITY}
+        figures = {name: _number(known.get(name)) for name in _QUALITY}
+        recorded = figures["psnr_db"]
+        if recorded is not None and abs(recorded - psnr(one, other, 1.0)) < _SAME_VOLUME_DB and "vif" in known:
             provenance = {name: value for name, value in known.items() if name not in (*_QUALITY, *reconstruction.keys)}
             return {**figures, **provenance}
         return {
-            **quality(one, other),
+            **{name: _number(value, infinite=True) for name, value in quality(one, other).items()},
             "data_range": 1.0,
             "crop": "none",
             "dtype": "float32",
@@ -177,3 +182,12 @@ class Scorer:
             "hu_window": f"{self.hu_window[0]:g} to {self.hu_window[1]:g}",
             "version": bundle.__version__,
         }
+
+
+def _number(value: object, infinite: bool = False) -> float | None:
+    """A figure as a number; None where it is undefined."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) or (infinite and number == math.inf) else None

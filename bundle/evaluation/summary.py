@@ -7,25 +7,19 @@ Tables are lists of plain dictionaries. Every row of a case begins with "case", 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bundle.errors import InputError
 from bundle.metrics.agreement import bland_altman
+from bundle.metrics.catalogue import METRICS, QUALITY, STRUCTURE
 from bundle.metrics.statistics import bootstrap_interval, paired_test
 
-__all__ = ["QUALITY_METRICS", "STRUCTURE_METRICS", "agree", "compare", "summarise"]
-
-QUALITY_METRICS = {"psnr_db": min, "ssim_3d": min, "ssim_slices": min, "vif": min}
-"""Figures of whole volumes, and which of some values is the worst."""
-
-STRUCTURE_METRICS = {"dice": min, "assd_mm": max, "hd95_mm": max}
-"""Figures of structures, and which of some values is the worst."""
+__all__ = ["agree", "compare", "summarise"]
 
 Row = dict[str, Any]
-_WORST: dict[str, Callable[[Iterable[float]], float]] = {**QUALITY_METRICS, **STRUCTURE_METRICS}
 _GROUP = ("perturbation", "level", "unit", "views", "method", "reference", "structure")
 _PAIRED = tuple(name for name in _GROUP if name != "method")
 
@@ -37,8 +31,8 @@ def summarise(quality_rows: Sequence[Row], structure_rows: Sequence[Row]) -> lis
     not found in both maps, the Dice of what is in neither, the PSNR of equal volumes.
 
     Args:
-        quality_rows: rows of cases with the figures in QUALITY_METRICS.
-        structure_rows: rows of cases with "reference", "structure" and the figures in STRUCTURE_METRICS.
+        quality_rows: rows of cases with the figures of bundle.metrics.catalogue.QUALITY.
+        structure_rows: rows of cases with "reference", "structure" and the figures of STRUCTURE.
 
     Returns:
         A row for each metric of each "perturbation", "level", "unit", "views", "method", "reference" and "structure"
@@ -61,7 +55,7 @@ def summarise(quality_rows: Sequence[Row], structure_rows: Sequence[Row]) -> lis
                 "low": low,
                 "high": high,
                 "median": float(np.median(defined)) if defined else None,
-                "worst": _WORST[metric](defined) if defined else None,
+                "worst": METRICS[metric].worst(defined) if defined else None,
                 "n": len(defined),
                 "undefined": len(values) - len(defined),
             }
@@ -157,10 +151,10 @@ def _figures(
     quality_rows: Sequence[Row], structure_rows: Sequence[Row], columns: Sequence[str]
 ) -> Iterator[tuple[tuple, str, dict[str, Any]]]:
     """Of each group: its key, a metric, and the metric's values by case."""
-    for rows, metrics in ((quality_rows, QUALITY_METRICS), (structure_rows, STRUCTURE_METRICS)):
+    for rows, metrics in ((quality_rows, QUALITY), (structure_rows, STRUCTURE)):
         for key, cases in _grouped(rows, columns):
             for metric in metrics:
-                yield key, metric, {case: row.get(metric) for case, row in cases.items()}
+                yield key, metric.key, {case: row.get(metric.key) for case, row in cases.items()}
 
 
 def _grouped(rows: Sequence[Row], columns: Sequence[str]) -> Iterator[tuple[tuple, dict[str, Row]]]:

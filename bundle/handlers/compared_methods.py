@@ -10,6 +10,7 @@ from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
 from bundle.classical.methods import Method
+from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import unpack_geometry
 from bundle.physics.attenuation import normalised_to_unit_integral
@@ -57,6 +58,7 @@ class ComparedMethods:
 
     Raises:
         ValueError: when a name occurs in both.
+        InputError: when one is no method.
     """
 
     def __init__(
@@ -66,6 +68,9 @@ class ComparedMethods:
         self.refinements = {name: method for name, method in (refinements or {}).items() if method is not None}
         if set(self.methods) & set(self.refinements):
             raise ValueError("a method and a refinement have the same name.")
+        for name, method in {**self.methods, **self.refinements}.items():
+            if not callable(method):
+                raise InputError(f"methods.{name}", f"is {method!r}.", "Give its class as _target_, or null.")
 
     def attach(self, engine: Engine) -> None:
         """Reconstructs after every iteration; attach it before the handlers that use the results."""

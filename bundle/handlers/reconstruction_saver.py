@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
@@ -68,7 +69,8 @@ class ReconstructionSaver:
         for item in items:
             if "case" in item and "num_sparse" in item:
                 path = volume_path(self.output_dir, item["case"], item["num_sparse"])
-                for there in (path, *path.parent.glob(path.name.replace(".nii.gz", "_*.nii.gz"))):
+                compared = glob.escape(path.name.removesuffix(".nii.gz")) + "_*.nii.gz"
+                for there in (path, *path.parent.glob(compared)):
                     check_output(there, self.overwrite)
 
     def __call__(self, engine: Engine) -> None:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bundle.geometry import ConeBeamGeometry
 from bundle.inspection.contents import CaseContents
 from bundle.scanners.field_of_view import field_of_view_mm
-from bundle.visual import plane
+from bundle.visual import PLANES, name_edges, plane
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["PLANES", "draw_geometry", "draw_histogram", "draw_plane", "draw_projection", "draw_sinogram", "side"]
 
-PLANES = {
-    # name: letters at the left, right, top and bottom edge, as bundle.visual.plane draws it
-    "axial": "RLAP",
-    "coronal": "RLHF",
-    "sagittal": "APHF",
-}
 MATERIALS = {"air": -1000.0, "fat": -100.0, "water": 0.0}
-_EDGES = ((0.03, 0.5), (0.97, 0.5), (0.5, 0.97), (0.5, 0.03))
 _LETTERS = ("RL", "AP", "FH")  # negative and positive end of x, y and z
 _LEAST_SHARE = np.sin(np.pi / 8)  # directions nearer to an axis than to a diagonal have one letter
 
@@ -39,7 +33,7 @@ def draw_plane(axes: Axes, contents: CaseContents, name: str) -> None:
     image, ratio = plane(contents.volume, name, contents.geometry.voxel_mm)
     axes.imshow(image, cmap="gray", vmin=0, vmax=1, aspect=ratio, interpolation="nearest")
     axes.set_title(f"{name}, {contents.hu_window[0]:g} to {contents.hu_window[1]:g} HU")
-    _name_edges(axes, list(PLANES[name]))
+    _without_ticks(axes, PLANES[name].edges)
 
 
 def draw_projection(axes: Axes, contents: CaseContents, which: int, high: float) -> None:
@@ -53,7 +47,7 @@ def draw_projection(axes: Axes, contents: CaseContents, which: int, high: float)
     x, y = geometry.source_mm[view, :2]
     axes.set_title(f"view {view}, {np.rad2deg(np.arctan2(y, x)):.0f}°, 0 to {high:.2f}")
     to_right = geometry.u_axis[view]
-    _name_edges(axes, [side(-to_right), side(to_right), "H", "F"])
+    _without_ticks(axes, [side(-to_right), side(to_right), "H", "F"])
 
 
 def draw_sinogram(axes: Axes, contents: CaseContents, high: float) -> None:
@@ -123,12 +117,8 @@ def _by(numbers: tuple[float, ...]) -> str:
     return " x ".join(f"{number:.5g}" for number in numbers)
 
 
-def _name_edges(axes: Axes, letters: list[str]) -> None:
-    box = {"boxstyle": "round,pad=0.1", "facecolor": "black", "edgecolor": "none", "alpha": 0.5}
-    style: dict[str, Any] = {"color": "gold", "fontsize": 9, "fontweight": "bold", "bbox": box}
-    for (x, y), text, (across, along) in zip(
-        _EDGES, letters, (("left", "center"), ("right", "center"), ("center", "top"), ("center", "bottom"))
-    ):
-        axes.text(x, y, text, ha=across, va=along, transform=axes.transAxes, **style)
+def _without_ticks(axes: Axes, sides: Sequence[str]) -> None:
+    """Names the edges of a picture instead of counting its pixels."""
+    name_edges(axes, sides)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -20,6 +20,7 @@ from bundle.inspection.panels import (
     draw_sinogram,
 )
 from bundle.optional import require
+from bundle.visual import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["case_sheet", "overview_sheet", "require_drawing", "save_sheet"]
 
 _COLUMNS = 6
+_LONGEST_NAME = 70
 
 
 def require_drawing() -> None:
@@ -56,7 +58,7 @@ def case_sheet(case: ListedCase, contents: CaseContents, problem: str = "") -> F
         draw_projection(figure.add_subplot(grid[1, which]), contents, which, high)
     draw_sinogram(figure.add_subplot(grid[1, 2]), contents, high)
     draw_geometry(figure.add_subplot(grid[1, 3]), contents.geometry)
-    title = f"{_shortened(case.name)} ({case.section}), from {_shortened(contents.source)}"
+    title = f"{shortened(case.name, _LONGEST_NAME)} ({case.section}), from {shortened(contents.source, _LONGEST_NAME)}"
     if contents.projection_range is None:
         title += "; no projections are stored: those shown are simulated"
     figure.suptitle(
@@ -79,7 +81,7 @@ def overview_sheet(slices: Sequence[tuple[ListedCase, np.ndarray, float]]) -> Fi
         axes.set_axis_off()
     for axes, (case, image, ratio) in zip(panels, slices):
         axes.imshow(image, cmap="gray", vmin=0, vmax=1, aspect=ratio, interpolation="nearest")
-        axes.set_title(f"{_shortened(case.name, 26)}\n{case.section}", fontsize=8).set_parse_math(False)
+        axes.set_title(f"{shortened(case.name, 26)}\n{case.section}", fontsize=8).set_parse_math(False)
     return figure
 
 
@@ -100,9 +102,3 @@ def _figure(width: float, height: float) -> Figure:
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     require("matplotlib.backends.backend_agg", "matplotlib", "drawing contact sheets").FigureCanvasAgg(figure)
     return figure
-
-
-def _shortened(text: str, longest: int = 70) -> str:
-    """A text with its middle left out where it is long: series' names differ at their ends."""
-    half = (longest - 1) // 2
-    return text if len(text) <= longest else f"{text[:half]}…{text[-half:]}"

@@ -88,7 +88,11 @@ def paired_test(first: Sequence[float] | np.ndarray, second: Sequence[float] | n
     differences = differences[differences != 0]
     count = len(differences)
     if count < SMALLEST_SAMPLE:
-        why = f"only {count} of {len(first)} pairs differ" if count < len(first) else f"only {count} pairs"
+        pairs = "pair" if len(first) == 1 else "pairs"
+        if count < len(first):
+            why = f"only {count} of {len(first)} {pairs} {'differs' if len(first) == 1 else 'differ'}"
+        else:
+            why = f"only {count} {pairs}"
         return PairedTest(None, f"none: {why}, {SMALLEST_SAMPLE} are needed")
     stats = require("scipy.stats", "scipy", "paired tests")
     has_ties = len(np.unique(np.abs(differences))) < count

@@ -14,6 +14,7 @@ SMALLEST_SLICE = 41
 """Pixels per side below which the coarsest of the four scales has no window left."""
 
 _GREY_LEVELS = 255.0
+_NOISE_VARIANCE = 2.0
 _SLICES_AT_ONCE = 4
 
 
@@ -31,13 +32,14 @@ def visual_information_fidelity(prediction: np.ndarray, target: np.ndarray, data
         data_range: difference between the largest and smallest possible value.
 
     Returns:
-        The mean over the slices [x, y] whose truth is not constant, since a constant one holds no information; None if
-        there are none, or a slice has fewer than SMALLEST_SLICE pixels on a side.
+        The mean over the slices [x, y] whose truth varies by more than the viewer's noise, since others hold no
+        information; None if there are none, or a slice has fewer than SMALLEST_SLICE pixels on a side.
 
     Raises:
         ImportError: when torchmetrics is missing.
     """
-    informative = np.flatnonzero(np.ptp(target, axis=(0, 1)) > 0)
+    scale = _GREY_LEVELS / data_range
+    informative = np.flatnonzero(np.var(target, axis=(0, 1), dtype=np.float64) * scale**2 > _NOISE_VARIANCE)
     if min(target.shape[:2]) < SMALLEST_SLICE or not len(informative):
         return None
     ensure_torchvision()
@@ -45,12 +47,13 @@ def visual_information_fidelity(prediction: np.ndarray, target: np.ndarray, data
     total = 0.0
     for start in range(0, len(informative), _SLICES_AT_ONCE):
         chosen = informative[start : start + _SLICES_AT_ONCE]
-        pair = (_slices(volume, chosen, _GREY_LEVELS / data_range) for volume in (prediction, target))
+        pair = (_slices(volume, chosen, scale) for volume in (prediction, target))
         total += float(metrics.visual_information_fidelity(*pair, reduction="none").sum())
     return total / len(informative)
 
 
 def _slices(volume: np.ndarray, chosen: np.ndarray, scale: float) -> torch.Tensor:
-    """[slices, 1, x, y] float32."""
-    slices = np.ascontiguousarray(np.moveaxis(volume[:, :, chosen], 2, 0), dtype=np.float32)
-    return torch.from_numpy(slices * np.float32(scale))[:, None]
+    """[slices, 1, x, y] float32 about a mean of zero, which changes no variance but keeps their digits."""
+    slices = np.moveaxis(volume[:, :, chosen], 2, 0).astype(np.float64) * scale
+    slices -= slices.mean(axis=(1, 2), keepdims=True)
+    return torch.from_numpy(slices.astype(np.float32))[:, None]

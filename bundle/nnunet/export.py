@@ -14,13 +14,13 @@ import nibabel as nib
 import numpy as np
 
 import bundle
-from bundle.atomic import atomic_path
 from bundle.data.ct_volume import write_hu
 from bundle.data.datalist import LISTING, is_prepared, split_checksum
+from bundle.data.nifti import write_nifti
 from bundle.errors import InputError
 from bundle.inspection.listing import list_cases
 from bundle.json_files import write_json
-from bundle.nnunet.label_classes import LabelClasses, parse_structures
+from bundle.nnunet.label_classes import LabelClasses
 from bundle.nnunet.raw_folder import PROVENANCE, raw_folder, written_as_a_whole
 from bundle.physics.attenuation import unit_to_hu
 from bundle.prepared.case import DESCRIPTION, PreparedCase
@@ -31,6 +31,7 @@ ORIENTATION = "LPS"
 """How the arrays of prepared sets run: left, back, head."""
 SPLITS = "splits_final.json"
 _PARTS = {"training": "Tr", "validation": "Tr", "test": "Ts"}
+_OWN_FOLDS = 5  # nnU-Net's cross-validation wants as many cases
 _SUFFIX = ".nii.gz"
 _WORKERS = 4  # each holds a volume
 
@@ -55,6 +56,12 @@ class Exported:
         told = ", ".join(f"{count} {section}" for section, count in self.counts.items())
         classes = ", ".join(f"{number} {name}" for name, number in self.classes.items())
         lines = [f"wrote {self.folder}: {told} cases; classes: {classes}"]
+        trained = self.counts.get("training", 0) + self.counts.get("validation", 0)
+        if trained < _OWN_FOLDS and not (self.folder / SPLITS).is_file():
+            lines.append(
+                f"fewer than {_OWN_FOLDS} cases to train on and no prepared split: nnU-Net can make no folds of them; "
+                "train with fold all instead of 0"
+            )
         if self.left_out:
             lines.append(f"left out, since they were not prepared: {', '.join(self.left_out)}")
         return "\n".join(lines)
@@ -82,8 +89,9 @@ def export_dataset(
         InputError: when the source is no prepared set or has cases without labels, labels or affine of a case do not
             fit its volume, no case has one of the structures, or the output cannot or must not be written.
     """
+    source, output = source.expanduser(), output.expanduser()
     folder = raw_folder(output, dataset_id, name, overwrite)
-    chosen = None if structures is None else parse_structures(structures)
+    chosen = None if structures is None else LabelClasses.named(structures)
     cases, left_out = _open_cases(source)
     found = {int(value) for members in cases.values() for case in members for value in np.unique(_labels(case))}
     classes = chosen or LabelClasses.of_values(found)
@@ -184,9 +192,4 @@ def _write_case(case: PreparedCase, part: str, folder: Path, classes: LabelClass
     image_file = folder / f"images{part}" / f"{case.name}_0000{_SUFFIX}"
     image_file.parent.mkdir(parents=True, exist_ok=True)
     write_hu(unit_to_hu(case.volume.read().numpy(), case.hu_window), case.affine_ras, image_file)
-    labels = nib.Nifti1Image(classes.apply(_labels(case)), case.affine_ras)
-    labels.set_qform(case.affine_ras, code=1)
-    labels.set_sform(case.affine_ras, code=1)
-    labels.header.set_xyzt_units("mm")
-    with atomic_path(label_file) as temporary:
-        nib.save(labels, temporary)
+    write_nifti(classes.apply(_labels(case)), case.affine_ras, label_file)

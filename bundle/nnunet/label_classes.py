@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from bundle.data.structures import parse_structures
 from bundle.errors import InputError
-from bundle.optional import require
 
-__all__ = ["LabelClasses", "parse_structures"]
+__all__ = ["LabelClasses"]
 
 _BACKGROUND = "background"
 _RESERVED = (_BACKGROUND, "ignore")  # what nnU-Net gives a meaning of its own
-_EXAMPLE = 'Give names and values, such as "{right lung: [12,13,14], left lung: [10,11]}".'
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,22 @@ class LabelClasses:
     """
 
     values: Mapping[str, tuple[int, ...]]
+
+    @classmethod
+    def named(cls, structures: str | Mapping[str, Any]) -> LabelClasses:
+        """The classes that a user names, in the order given.
+
+        Args:
+            structures: as :func:`parse_structures` takes them.
+
+        Raises:
+            InputError: when it is something else, or a name has a meaning of its own in nnU-Net.
+        """
+        values = parse_structures(structures)
+        for name in values:
+            if name.lower() in _RESERVED:
+                raise InputError("structures", f"has the name {name!r}.", "nnU-Net keeps it: give another.")
+        return cls(values)
 
     @classmethod
     def of_values(cls, found: Iterable[int]) -> LabelClasses:
@@ -71,40 +86,3 @@ class LabelClasses:
         numbers = np.array([number for _, number in pairs], dtype=dtype)
         place = np.searchsorted(keys, labels).clip(max=len(keys) - 1)
         return np.where(keys[place] == labels, numbers[place], dtype(0))
-
-
-def parse_structures(structures: str | Mapping[str, Any]) -> LabelClasses:
-    """The classes that a user names.
-
-    Args:
-        structures: a value or a list of values by name, also as YAML or JSON text. Underscores in names stand for
-            spaces.
-
-    Raises:
-        InputError: when it is something else, empty, or gives a value to two structures, or 0 to one.
-    """
-    if isinstance(structures, str):
-        yaml = require("yaml", "pyyaml", "nnunet-export with names of structures")
-        try:
-            structures = yaml.safe_load(structures)
-        except yaml.YAMLError as error:
-            raise InputError("structures", f"cannot be read ({' '.join(str(error).split())}).", _EXAMPLE) from error
-    if not isinstance(structures, Mapping) or not structures:
-        raise InputError("structures", f"is {structures!r}.", _EXAMPLE)
-    parsed: dict[str, tuple[int, ...]] = {}
-    owner: dict[int, str] = {}
-    for key, given in structures.items():
-        name = str(key).replace("_", " ").strip()
-        if not name or name in _RESERVED or name in parsed:
-            raise InputError("structures", f"has the name {key!r}.", "Give each structure a name of its own.")
-        values = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-        if not values or not all(type(value) is int and value != 0 for value in values):
-            raise InputError(f"structures {name}", f"has the values {given!r}.", "Give whole numbers other than 0.")
-        for value in values:
-            if value in owner:
-                raise InputError(
-                    f"structures {name}", f"has the value {value}, as {owner[value]} has.", "Give each value once."
-                )
-            owner[value] = name
-        parsed[name] = tuple(values)
-    return LabelClasses(parsed)

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from bundle.checkpoint import match_report
 from bundle.errors import InputError
+from bundle.nnunet.plan_names import check_architecture, check_named_code
+from bundle.nnunet.plan_values import check_mirror_axes, check_plans
 from bundle.nnunet.trained_model import MODEL_OPTION, TrainedModel
-from bundle.optional import require
+from bundle.optional import require, requiring
 from bundle.torchvision_operators import ensure_torchvision
 
 if TYPE_CHECKING:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
 __all__ = ["make_predictor", "quiet"]
 
-_OWN_NETWORKS = ("dynamic_network_architectures.", "torch.nn.")
+_PURPOSE = "The segmenter nnunet"
+_AGAIN = "Give the folder as nnUNetv2_train wrote it."
 
 
 @contextmanager
@@ -51,18 +57,14 @@ def make_predictor(model: TrainedModel, device: torch.device, mirroring: bool, s
         step_size: of the sliding window, in patches.
 
     Raises:
-        InputError: when the network is not nnU-Net's own, needs another network's prediction, its trainer is not
-            found, or the weights are another network's.
+        InputError: when the plans are damaged, name code that is not nnU-Net's own, or describe a network that needs
+            another network's prediction; when its trainer is not found, or the weights are another network's.
         ImportError: when nnU-Net is missing.
     """
     ensure_torchvision()
-    purpose = "The segmenter nnunet"
-    prediction = require("nnunetv2.inference.predict_from_raw_data", "nnunetv2", purpose)
-    plans_handler = require("nnunetv2.utilities.plans_handling.plans_handler", "nnunetv2", purpose)
+    prediction = require("nnunetv2.inference.predict_from_raw_data", "nnunetv2", _PURPOSE)
     with quiet():
-        plans = plans_handler.PlansManager(dict(model.plans))
-        configuration = plans.get_configuration(model.configuration)
-        _check_configuration(model, configuration)
+        plans, configuration = _open_plans(model)
         network = _build_network(model, plans, configuration)
         for path, weights in zip(model.checkpoints.values(), model.weights):
             misfits = match_report(network.state_dict(), weights)
@@ -70,7 +72,7 @@ def make_predictor(model: TrainedModel, device: torch.device, mirroring: bool, s
                 raise InputError(
                     path,
                     f"has weights that do not fit plans.json: {'; '.join(misfits[:3])}.",
-                    "Give the folder as nnUNetv2_train wrote it.",
+                    _AGAIN,
                 )
         predictor = prediction.nnUNetPredictor(
             tile_step_size=step_size,
@@ -91,48 +93,64 @@ def make_predictor(model: TrainedModel, device: torch.device, mirroring: bool, s
     return predictor
 
 
-def _check_configuration(model: TrainedModel, configuration: Any) -> None:
-    """Refuses cascades, and plans that would have other code imported than nnU-Net's."""
-    if configuration.previous_stage_name is not None:
-        raise InputError(
-            f"{MODEL_OPTION} {model.folder}",
-            f"refines predictions of {configuration.previous_stage_name}.",
-            "Give a model that works by itself, such as 3d_fullres.",
-        )
-    arguments = configuration.network_arch_init_kwargs
-    imported = [arguments.get(name) for name in configuration.network_arch_init_kwargs_req_import]
-    for name in (configuration.network_arch_class_name, *imported):
-        if name is not None and not str(name).startswith(_OWN_NETWORKS):
+def _open_plans(model: TrainedModel) -> tuple[PlansManager, ConfigurationManager]:
+    """nnU-Net's own view of plans and configuration, which name nothing but nnU-Net's code from then on."""
+    handler = require("nnunetv2.utilities.plans_handling.plans_handler", "nnunetv2", _PURPOSE)
+    source = model.folder / "plans.json"
+    with _told(source):
+        plans = handler.PlansManager(copy.deepcopy(dict(model.plans)))
+        configuration = plans.get_configuration(model.configuration)
+        if configuration.previous_stage_name is not None:
             raise InputError(
-                model.folder / "plans.json",
-                f"names {name}, which is not nnU-Net's.",
-                "Give a model with one of nnU-Net's own networks.",
+                f"{MODEL_OPTION} {model.folder}",
+                f"refines predictions of {configuration.previous_stage_name}.",
+                "Give a model that works by itself, such as 3d_fullres.",
             )
+        entries = configuration.configuration
+        check_plans(plans.plans, entries, source)
+        check_named_code(plans.plans, entries, source)
+        first = next(iter(model.checkpoints.values()))  # whose axes are used
+        check_mirror_axes(model.mirror_axes, len(configuration.patch_size), first)
+        entries["architecture"] = check_architecture(entries.get("architecture"), source)
+    return plans, configuration
 
 
-def _build_network(model: TrainedModel, plans: Any, configuration: Any) -> torch.nn.Module:
+def _build_network(model: TrainedModel, plans: PlansManager, configuration: ConfigurationManager) -> torch.nn.Module:
     """The trainer's network, as nnU-Net builds it for prediction."""
-    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
-    from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
-
+    objects = require("nnunetv2.utilities.find_objects", "nnunetv2", _PURPOSE)
+    label_handling = require("nnunetv2.utilities.label_handling.label_handling", "nnunetv2", _PURPOSE)
     try:
-        trainer = recursive_find_trainer_class_by_name(model.trainer)
-    except RuntimeError as error:
+        with requiring("nnunetv2", _PURPOSE):  # the search imports all of its trainers
+            trainer = objects.recursive_find_trainer_class_by_name(model.trainer)
+    except (RuntimeError, TypeError, AssertionError) as error:
         raise InputError(
             f"{MODEL_OPTION} {model.folder}",
             f"was trained by {model.trainer}, which nnU-Net does not have.",
             "Let the environment variable nnUNet_extTrainer name the folder of the trainer's module.",
         ) from error
-    heads = plans.get_label_manager(model.dataset).num_segmentation_heads
-    channels = determine_num_input_channels(plans, configuration, model.dataset)
-    build = trainer.build_network_architecture
-    if "plans_manager" in inspect.signature(build).parameters:
-        return build(plans, configuration, channels, heads, enable_deep_supervision=False)
-    return build(
-        configuration.network_arch_class_name,
-        configuration.network_arch_init_kwargs,
-        configuration.network_arch_init_kwargs_req_import,
-        channels,
-        heads,
-        enable_deep_supervision=False,
-    )
+    with _told(model.folder / "plans.json"):
+        heads = plans.get_label_manager(model.dataset).num_segmentation_heads
+        channels = label_handling.determine_num_input_channels(plans, configuration, model.dataset)
+        build = trainer.build_network_architecture
+        if "plans_manager" in inspect.signature(build).parameters:
+            return build(plans, configuration, channels, heads, enable_deep_supervision=False)
+        return build(
+            configuration.network_arch_class_name,
+            configuration.network_arch_init_kwargs,
+            configuration.network_arch_init_kwargs_req_import,
+            channels,
+            heads,
+            enable_deep_supervision=False,
+        )
+
+
+@contextmanager
+def _told(source: Path) -> Iterator[None]:
+    """Names plans.json in whatever nnU-Net raises about its entries."""
+    try:
+        yield
+    except (InputError, ImportError):
+        raise
+    except Exception as error:  # of networks and trainers of every kind
+        reason = " ".join(str(error).split()) or "no reason given"
+        raise InputError(source, f"cannot be used ({type(error).__name__}: {reason[:300]}).", _AGAIN) from error

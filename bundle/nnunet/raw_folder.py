@@ -52,13 +52,17 @@ def raw_folder(output: Path, dataset_id: int, name: str, overwrite: bool) -> Pat
 def written_as_a_whole(folder: Path, dataset: Mapping[str, Any]) -> Iterator[Path]:
     """Gives a temporary folder with dataset.json, which becomes the folder in the end and replaces what is there.
 
-    The temporary folder stays if that fails, and is given again, with what it has, for the same dataset.json.
+    The temporary folder stays if that fails, and is given again, with what it has, for the same dataset.json. Those of
+    other names for the data set's id are removed.
 
     Args:
         folder: the data set's folder.
         dataset: contents of its dataset.json.
     """
     partial = folder.with_name(f"{PARTIAL_PREFIX}{folder.name}")
+    for abandoned in folder.parent.glob(f"{PARTIAL_PREFIX}{folder.name.split('_')[0]}_*"):
+        if abandoned != partial:
+            shutil.rmtree(abandoned, ignore_errors=True)
     if not partial.is_dir() or read_json_object(partial / DATASET) != dataset:
         shutil.rmtree(partial, ignore_errors=True)
         write_json(dataset, partial / DATASET)

@@ -95,7 +95,8 @@ class NNUNetSegmenter:
         return {
             "segmenter": "nnunet",
             "version": f"nnunetv2 {version('nnunetv2')}",
-            "model": str(model.folder),
+            "model": model.folder.name,
+            "plans_sha256": file_sha256(model.folder / "plans.json"),
             "dataset": str(model.plans.get("dataset_name", "")),
             "trainer": model.trainer,
             "configuration": model.configuration,

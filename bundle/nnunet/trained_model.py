@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import torch
 from bundle.checkpoint import read_checkpoint
 from bundle.errors import InputError
 from bundle.json_files import read_json_object
+from bundle.nnunet.plan_values import check_channel, label_names
 
 __all__ = ["MODEL_OPTION", "TrainedModel", "open_model"]
 
@@ -42,6 +44,7 @@ class TrainedModel:
         trainer: name of the trainer class.
         configuration: name of the configuration in the plans.
         mirror_axes: spatial axes that may be mirrored in prediction, if any.
+        structures: names of the structures by label.
     """
 
     folder: Path
@@ -52,26 +55,7 @@ class TrainedModel:
     trainer: str
     configuration: str
     mirror_axes: Sequence[int] | None
-
-    @property
-    def structures(self) -> dict[int, str]:
-        """Names of the structures by label; underscores in names become spaces.
-
-        Raises:
-            InputError: when labels are regions, which overlap and so are no label map.
-        """
-        structures = {}
-        for name, given in self.dataset["labels"].items():
-            values = given if isinstance(given, list) else [given]
-            if len(values) != 1:
-                raise InputError(
-                    f"{MODEL_OPTION} {self.folder}",
-                    f"predicts overlapping regions, such as {name} {given}.",
-                    "Give a model that was trained on labels.",
-                )
-            if name != "ignore" and int(values[0]) != 0:  # neither is ever predicted as a structure
-                structures[int(values[0])] = name.replace("_", " ")
-        return structures
+    structures: Mapping[int, str]
 
 
 def open_model(
@@ -88,14 +72,14 @@ def open_model(
         InputError: when a file is missing or damaged, does more than hold weights, or the model takes other images
             than a CT volume.
     """
+    folder = Path(os.path.abspath(folder.expanduser()))
     if not folder.is_dir():
         raise InputError(f"{MODEL_OPTION} {folder}", "is no folder.", f"Give a trained model, such as {_SUCH_AS}.")
     dataset, plans = (_read(folder / name) for name in ("dataset.json", "plans.json"))
-    channels = dataset.get("channel_names", dataset.get("modality"))
-    if not isinstance(channels, Mapping) or len(channels) != 1:
-        raise InputError(folder / "dataset.json", f"has the channels {channels}.", "Give a model for CT alone.")
-    if not isinstance(dataset.get("labels"), Mapping) or not isinstance(plans.get("configurations"), Mapping):
-        raise InputError(folder, "has no labels in dataset.json, or no configurations in plans.json.", _again())
+    check_channel(dataset, folder / "dataset.json")
+    structures = label_names(dataset, folder / "dataset.json")
+    if not isinstance(plans.get("configurations"), Mapping):
+        raise InputError(folder / "plans.json", "has no configurations.", _again())
     files = _checkpoint_files(folder, folds, checkpoint)
     contents = [_read_checkpoint(path) for path in files.values()]
     first = contents[0]
@@ -114,6 +98,7 @@ def open_model(
         trainer=first["trainer"],
         configuration=first["configuration"],
         mirror_axes=first["mirror_axes"],
+        structures=structures,
     )
 
 
@@ -141,8 +126,8 @@ def _checkpoint_files(folder: Path, folds: int | str | Sequence[int | str] | Non
             )
     else:
         names = [str(fold) for fold in ([folds] if isinstance(folds, (int, str)) else folds)]
-        if not names:
-            raise InputError("segmenter_options.folds", "is empty.", "Leave it out to use all.")
+        if not names or len(set(names)) < len(names) or not all(re.fullmatch(r"\d+|all", name) for name in names):
+            raise InputError("segmenter_options.folds", f"is {folds!r}.", 'Give 0, [0,1] or "all", or leave it out.')
     files = {name: folder / f"fold_{name}" / checkpoint for name in names}
     for path in files.values():
         if not path.is_file():
@@ -158,6 +143,11 @@ def _checkpoint_files(folder: Path, folds: int | str | Sequence[int | str] | Non
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     with torch.serialization.safe_globals(_PLAIN_NUMPY):
         content = read_checkpoint(path)
+    weights = content.get("network_weights", {})
+    if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise InputError(path, "has no weights of a network.", _again())
+    if not all(torch.isfinite(value).all() for value in weights.values()):
+        raise InputError(path, "has weights that are not finite.", "Train the model again, or give another fold.")
     try:
         return {
             "weights": content["network_weights"],

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from bundle.errors import InputError
+from bundle.metrics.catalogue import QUALITY, STRUCTURE
+from bundle.report.numbers import number, printable
 
-__all__ = ["Findings", "Picture", "check_findings"]
+__all__ = ["Findings", "Picture", "check_findings", "printable_findings"]
 
-_CASE_KEYS = ("case", "method", "views", "perturbation", "level", "unit")
-_GROUP_KEYS = ("perturbation", "level", "unit", "views", "method", "reference", "structure")
-_COLUMNS = {
-    "quality": (*_CASE_KEYS, "psnr_db", "ssim_3d", "ssim_slices", "vif"),
-    "structures": (
-        *_CASE_KEYS,
-        *("reference", "structure", "found", "dice", "assd_mm", "hd95_mm", "volume_ml", "reference_volume_ml"),
-    ),
-    "summary": (*_GROUP_KEYS, "metric", "mean", "low", "high", "n", "undefined"),
-    "comparisons": (*_GROUP_KEYS, "metric", "other", "difference", "low", "high", "p_value", "n", "test"),
-    "agreement": (*_GROUP_KEYS, "n", "bias_ml", "lower_ml", "upper_ml", "bias_low_ml", "bias_high_ml"),
-    "residuals": ("case", "method", "views", "angle_deg", "relative"),
+_CASE_KEYS = ("case", "method", "perturbation", "unit")
+_GROUP_KEYS = ("perturbation", "unit", "method", "reference", "structure")
+_NUMBERS = {
+    # table: columns that hold numbers
+    "quality": ("level", *(metric.key for metric in QUALITY)),
+    "structures": ("level", *(metric.key for metric in STRUCTURE), "volume_ml", "reference_volume_ml"),
+    "summary": ("level", "mean", "low", "high", "n", "undefined"),
+    "comparisons": ("level", "difference", "low", "high", "p_value", "n"),
+    "agreement": ("level", "n", "bias_ml", "lower_ml", "upper_ml", "bias_low_ml", "bias_high_ml"),
+    "residuals": ("angle_deg", "relative"),
+}
+_TEXTS = {
+    # table: its other columns but views, which is a whole number
+    "quality": _CASE_KEYS,
+    "structures": (*_CASE_KEYS, "reference", "structure", "found"),
+    "summary": (*_GROUP_KEYS, "metric"),
+    "comparisons": (*_GROUP_KEYS, "metric", "other", "test"),
+    "agreement": _GROUP_KEYS,
+    "residuals": ("case", "method"),
 }
 
 
@@ -38,12 +49,13 @@ class Picture:
         perturbation: "none", or what was done to the scan.
         level: how much of it; None where it has no levels.
         unit: of the level.
-        volume: NIfTI file of the reconstruction, [X, Y, Z] HU.
-        truth: NIfTI file of the truth, [X, Y, Z] HU.
-        mask: NIfTI file of the reconstruction's label map, [X, Y, Z].
-        reference_mask: NIfTI file of the label map that it is compared with, [X, Y, Z].
+        volume: file of the reconstruction, [X, Y, Z] HU, of any kind that is scored.
+        truth: file of the truth, [X, Y, Z] HU, or its folder of DICOM slices.
+        mask: file of the reconstruction's label map, [X, Y, Z].
+        reference_mask: file of the label map that it is compared with, [X, Y, Z].
         hu_window: HU that are drawn black and white.
         caption: a sentence below the pictures.
+        structures: names of the structures by their value in both label maps; those without one are told by number.
     """
 
     case: str
@@ -58,14 +70,15 @@ class Picture:
     reference_mask: Path
     hu_window: tuple[float, float]
     caption: str = ""
+    structures: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Findings:
     """Everything that a report tells.
 
-    The rows are plain dicts; their values may be text, as a CSV file gives them. An undefined value is None or empty.
-    Every list may be empty.
+    The rows are plain dicts; their values may be text, as a CSV file gives them. An undefined value is None or empty;
+    an infinite one is infinite, or "inf". Every list may be empty.
 
     Args:
         title: heading of the report.
@@ -105,17 +118,39 @@ def check_findings(findings: Findings) -> None:
     Raises:
         InputError: naming the table, row and column, or the file.
     """
-    for table, columns in _COLUMNS.items():
+    for table, numbers in _NUMBERS.items():
         for position, row in enumerate(getattr(findings, table), start=1):
-            missing = [name for name in columns if name not in row]
+            source = f"row {position} of the table {table}"
+            missing = [name for name in ("views", *_TEXTS[table], *numbers) if name not in row]
             if missing:
-                raise InputError(
-                    f"row {position} of the table {table}", f"lacks {', '.join(missing)}.", "Evaluate the cases again."
-                )
+                raise InputError(source, f"lacks {', '.join(missing)}.", "Evaluate the cases again.")
+            _check_numbers(row, numbers, source)
     for picture in findings.pictures:
         for path in (picture.volume, picture.truth, picture.mask, picture.reference_mask):
-            if not Path(path).is_file():
+            if not Path(path).exists():
                 raise InputError(path, "does not exist.", "Evaluate the case again, or report without its picture.")
         low, high = picture.hu_window
         if not low < high:
             raise InputError(f"the picture of {picture.case}", f"has the HU window {low}..{high}.", "Give low < high.")
+
+
+def printable_findings(findings: Findings) -> Findings:
+    """The same with all texts as a page can hold them: names of files need not be characters."""
+    texts = {part.name: printable(getattr(findings, part.name)) for part in fields(findings)}
+    pictures = [replace(one, **_named(printable(vars(one)))) for one in findings.pictures]
+    return replace(findings, **{**texts, "pictures": pictures})
+
+
+def _named(picture: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a picture; its files keep their names."""
+    return {name: picture[name] for name in ("case", "method", "perturbation", "unit", "caption", "structures")}
+
+
+def _check_numbers(row: Mapping[str, Any], names: tuple[str, ...], source: str) -> None:
+    for name in ("views", *names):
+        try:
+            found = number(row[name])
+        except (TypeError, ValueError):
+            raise InputError(source, f"has {row[name]!r} as {name}.", "Give a number, or nothing.") from None
+        if name in ("views", "n", "undefined") and (found is None or not math.isfinite(found)):
+            raise InputError(source, f"has {row[name]!r} as {name}.", "Give a whole number.")

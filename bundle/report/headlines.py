@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bundle.report.metrics import DICE, PSNR, Metric
-from bundle.report.numbers import number, told, told_interval, whole
-from bundle.report.selection import Row, Selection
+from bundle.metrics.catalogue import DICE, PSNR, Metric
+from bundle.report.means import Mean, best_methods, method_means
+from bundle.report.numbers import counted, told, told_interval
+from bundle.report.selection import Selection
 
 __all__ = ["headlines"]
 
@@ -13,41 +14,39 @@ _MOST_NAMED = 3  # structures that a sentence can carry
 
 def headlines(selection: Selection) -> list[tuple[str, str]]:
     """For each number of views a sentence: the method in focus against the best of the others."""
-    return [(f"{views} views", _headline(selection, views)) for views in selection.views]
+    return [(counted(views, "view"), _headline(selection, views)) for views in selection.views]
 
 
 def _headline(selection: Selection, views: int) -> str:
     parts = []
     reference = next(iter(selection.references), "")
-    structures = selection.structures(reference)
-    for structure in structures[:_MOST_NAMED]:
-        parts.append(f"{structure} Dice {_compared(selection, DICE, views, reference, structure, 2)}")
-    if len(structures) > _MOST_NAMED:
-        parts.append(f"{len(structures) - _MOST_NAMED} more structures in the tables")
-    parts.append(f"PSNR {_compared(selection, PSNR, views, '', '', 1)}")
+    named = selection.lowest_structures(reference, _MOST_NAMED)
+    for structure in named:
+        parts.append(f"{structure} Dice {_compared(selection, DICE, views, reference, structure)}")
+    others = len(selection.structures(reference)) - len(named)
+    if others:
+        parts.append(f"{counted(others, 'structure')} with higher Dice in the tables")
+    parts.append(f"PSNR {_compared(selection, PSNR, views, '', '')}")
     return "; ".join(parts) + "."
 
 
-def _compared(selection: Selection, metric: Metric, views: int, reference: str, structure: str, decimals: int) -> str:
+def _compared(selection: Selection, metric: Metric, views: int, reference: str, structure: str) -> str:
     """The first method's mean, with its interval, and the best mean among the others."""
-    rows = {method: selection.summary(metric.key, views, method, reference, structure) for method in selection.methods}
-    first, others = selection.methods[0], selection.methods[1:]
-    text = f"{_told_mean(rows[first], metric, decimals)} with {first}"
-    means = {method: number(row["mean"]) for method in others if (row := rows[method]) is not None}
-    known = {method: mean for method, mean in means.items() if mean is not None}
-    if known:
-        best = (max if metric.more_is_better else min)(known, key=lambda method: known[method])
+    means = method_means(selection, metric, views, reference, structure)
+    first, *others = selection.methods
+    text = f"{_told_mean(means[first], metric)} with {first}"
+    best = best_methods({method: means[method] for method in others}, metric)
+    if best:
         among = ", the best of the others" if len(others) > 1 else ""
-        text += f", {_told_mean(rows[best], metric, decimals, interval=False)} with {best}{among}"
+        text += f", {_told_mean(means[best[0]], metric, interval=False)} with {best[0]}{among}"
     return text
 
 
-def _told_mean(row: Row | None, metric: Metric, decimals: int, interval: bool = True) -> str:
-    if row is None:
+def _told_mean(mean: Mean | None, metric: Metric, interval: bool = True) -> str:
+    if mean is None:
         return "not evaluated"
-    unit = f" {metric.unit}" if metric.unit else ""
-    text = told(number(row["mean"]), decimals) + (unit if number(row["mean"]) is not None else "")
-    span = told_interval(number(row["low"]), number(row["high"]), decimals) if interval else ""
-    undefined = whole(row["undefined"])
-    parts = ([span] if span else []) + ([f"{undefined} undefined"] if undefined else [])
+    text = told(mean.value, metric.decimals) + (f" {metric.unit}" if metric.unit and mean.value is not None else "")
+    span = told_interval(mean.low, mean.high, metric.decimals) if interval and not mean.infinite else ""
+    parts = [span] if span else []
+    parts += mean.notes()
     return f"{text} ({', '.join(parts)})" if parts else text

@@ -8,26 +8,41 @@ from typing import Any
 
 import numpy as np
 
-from bundle.errors import InputError
-
-__all__ = ["UNDEFINED", "number", "plain", "printable", "told", "told_interval", "told_level", "told_p_value", "whole"]
+__all__ = [
+    "REFERENCES",
+    "UNDEFINED",
+    "counted",
+    "number",
+    "plain",
+    "printable",
+    "told",
+    "told_interval",
+    "told_p_value",
+    "told_reference",
+    "whole",
+]
 
 UNDEFINED = "undefined"
+REFERENCES = {"segmented": "the segmentation of the truth", "labels": "the given labels"}
+"""What structures are compared with, in words, in the order in which it is shown."""
+
+
+def told_reference(name: str) -> str:
+    """What structures are compared with, in words."""
+    return REFERENCES.get(name, name)
 
 
 def number(value: Any) -> float | None:
-    """A row's value as a number; None where it is undefined: None, empty, NaN or infinite.
+    """A row's value as a number, which may be infinite; None where it is undefined: None, empty or NaN.
 
     Raises:
-        InputError: when it is another text.
+        ValueError: when it is another text.
+        TypeError: when it is something else.
     """
     if value is None or value == "":
         return None
-    try:
-        found = float(value)
-    except (TypeError, ValueError) as error:
-        raise InputError("a result row", f"has {value!r} for a number.", "Evaluate the cases again.") from error
-    return found if math.isfinite(found) else None
+    found = float(value)
+    return None if math.isnan(found) else found
 
 
 def whole(value: Any) -> int:
@@ -35,12 +50,17 @@ def whole(value: Any) -> int:
     return round(number(value) or 0)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: "1 view", "2 views"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def told(value: float | None, decimals: int, signed: bool = False) -> str:
     """A number in digits, with a proper minus sign and none before zero; or that it is undefined."""
-    if value is None:
+    if value is None or math.isnan(value):
         return UNDEFINED
-    text = f"{abs(value):.{decimals}f}"
-    if not float(text):
+    text = "∞" if math.isinf(value) else f"{abs(value):.{decimals}f}"
+    if not value or not float(text.replace("∞", "inf")):
         return text
     return ("−" if value < 0 else "+" if signed else "") + text  # noqa: RUF001
 
@@ -53,35 +73,35 @@ def told_interval(low: float | None, high: float | None, decimals: int, signed: 
     return told(low, decimals, signed) + between + told(high, decimals, signed)
 
 
-def told_p_value(value: float | None) -> str:
-    """A p value in three digits with its relation, or that there are too few cases for one."""
-    if value is None:
-        return "too few cases"
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+def told_p_value(value: float) -> str:
+    """A p value in three digits, with its relation."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
-def told_level(perturbation: str, level: float | None, unit: str) -> str:
-    """A perturbation and its level in words, empty for none."""
-    if perturbation == "none":
-        return ""
-    return " ".join([perturbation.replace("_", " "), *(() if level is None else (f"{level:g} {unit}".strip(),))])
+def printable(value: Any) -> Any:
+    """A value whose texts can be written.
 
-
-def printable(text: Any) -> str:
-    """A text in which what is no character, as in file names that are not UTF-8, is escaped as Python shows it."""
-    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+    What is no character, as in file names that are not UTF-8, is escaped as Python shows it.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {printable(key): printable(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(printable(part) for part in value)
+    return value
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it: paths as text, numpy's numbers as Python's, numbers that are none as None."""
+    """A value as JSON can hold it: paths as text, numpy's numbers as Python's, infinity as "inf", NaN as None."""
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(part) for part in value]
     if isinstance(value, (np.generic, np.ndarray)):
         return plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, (bool, int, str)):
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from bundle.report.metrics import METRICS
-from bundle.report.numbers import number, told, told_interval, told_p_value, whole
-from bundle.report.selection import REFERENCES, Row, Selection, is_unperturbed
+from collections import Counter
+
+from bundle.metrics.catalogue import METRICS
+from bundle.report.numbers import counted, number, told, told_interval, told_p_value, told_reference, whole
+from bundle.report.selection import Row, Selection, is_unperturbed
 from bundle.report.tables import Cell, Table
 
 __all__ = ["agreement_table", "comparison_tables"]
 
-_TOO_FEW = "too few cases"
+_NONE = "–"  # noqa: RUF001
+_MOST_OTHERS = 4  # columns that a page of A4 width holds
+_NO_TEST = "none: "  # how a test begins that was not made, before the reason
 
 
 def comparison_tables(selection: Selection, views: int) -> list[Table]:
@@ -18,19 +22,28 @@ def comparison_tables(selection: Selection, views: int) -> list[Table]:
     for row in selection.findings.comparisons:
         if is_unperturbed(row) and whole(row["views"]) == views:
             found.setdefault(row["method"], []).append(row)
-    return [_comparison_table(rows, method, views) for method, rows in found.items()]
+    made = []
+    for method, rows in found.items():
+        others = list(dict.fromkeys(row["other"] for row in rows))
+        parts = [others[start : start + _MOST_OTHERS] for start in range(0, len(others), _MOST_OTHERS)]
+        for position, part in enumerate(parts, start=1):
+            which = f" (part {position} of {len(parts)})" if len(parts) > 1 else ""
+            shown = [row for row in rows if row["other"] in part]
+            made.append(_comparison_table(shown, method, part, f"{counted(views, 'view')}{which}"))
+    return made
 
 
-def _comparison_table(rows: list[Row], method: str, views: int) -> Table:
-    others = list(dict.fromkeys(row["other"] for row in rows))
-    tests = list(dict.fromkeys(str(row["test"] or "") for row in rows))
+def _comparison_table(rows: list[Row], method: str, others: list[str], which: str) -> Table:
+    tests = Counter(_test(row) for row in rows)
+    usual = max(tests, key=lambda test: tests[test])
     lines: dict[tuple[str, str, str], dict[str, Row]] = {}
     for row in rows:
         structure = row["structure"] or ""
         line = (row["metric"], structure, row["reference"] if structure else "")
         lines.setdefault(line, {})[row["other"]] = row
+    told_test = f"no test ({usual.removeprefix(_NO_TEST)})" if usual.startswith(_NO_TEST) else usual
     return Table(
-        caption=f"{views} views, differences over the same cases" + (f"; {tests[0]}" if len(tests) == 1 else ""),
+        caption=f"{which}, differences over the same cases; {told_test}{' unless stated' if len(tests) > 1 else ''}",
         corner=["Metric", "Structure", "Compared with"],
         head=[f"{method} minus {other}" for other in others],
         rows=[
@@ -38,26 +51,28 @@ def _comparison_table(rows: list[Row], method: str, views: int) -> Table:
                 [
                     METRICS[metric].label if metric in METRICS else metric,
                     structure or "whole volume",
-                    REFERENCES.get(reference, reference) or "the truth",
+                    told_reference(reference) or "the truth",
                 ],
-                [
-                    _compared(compared[other], len(tests) > 1) if other in compared else Cell("not compared")
-                    for other in others
-                ],
+                [_compared(compared[other], usual) if other in compared else Cell("not compared") for other in others],
             )
             for (metric, structure, reference), compared in lines.items()
         ],
     )
 
 
-def _compared(row: Row, name_test: bool) -> Cell:
+def _test(row: Row) -> str:
+    return str(row["test"] or "") or f"{_NO_TEST}not stated"
+
+
+def _compared(row: Row, usual_test: str) -> Cell:
     metric = METRICS.get(row["metric"])
     decimals = metric.decimals if metric else 3
     interval = told_interval(number(row["low"]), number(row["high"]), decimals, signed=True)
-    p_value = number(row["p_value"])
-    told_p = told_p_value(p_value) if p_value is None else f"p {told_p_value(p_value)}"
+    p_value, test = number(row["p_value"]), _test(row)
     details = [f"({interval})"] if interval else []
-    details += [f"{told_p}, n = {whole(row['n'])}"] + ([str(row["test"] or "")] if name_test else [])
+    details.append(", ".join([*([] if p_value is None else [told_p_value(p_value)]), f"n = {whole(row['n'])}"]))
+    if test != usual_test:
+        details.append(test.removeprefix(_NO_TEST))
     return Cell(told(number(row["difference"]), decimals, signed=True), tuple(details))
 
 
@@ -76,7 +91,7 @@ def agreement_table(selection: Selection, reference: str) -> Table | None:
     if not rows:
         return None
     return Table(
-        caption=f"Volumes compared with {REFERENCES.get(reference, reference)}: reconstruction minus reference",
+        caption=f"Volumes compared with {told_reference(reference)}: reconstruction minus reference",
         corner=["Views", "Structure", "Method"],
         head=["Bias (ml)", "Limits of agreement (ml)", "Cases"],
         rows=[_agreed(row) for row in rows],
@@ -90,8 +105,8 @@ def _agreed(row: Row) -> tuple[list[str], list[Cell]]:
     return (
         [str(whole(row["views"])), row["structure"], row["method"]],
         [
-            Cell(_TOO_FEW if bias is None else told(bias, 1, signed=True), (f"({interval})",) if interval else ()),
-            Cell(limits or _TOO_FEW),
+            Cell(_NONE if bias is None else told(bias, 1, signed=True), (f"({interval})",) if interval else ()),
+            Cell(limits or _NONE),
             Cell(str(whole(row["n"]))),
         ],
     )

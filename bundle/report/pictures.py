@@ -5,37 +5,26 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bundle.inspection.panels import PLANES
 from bundle.optional import require
 from bundle.report.findings import Picture
-from bundle.report.slices import PictureSlices, read_slices
+from bundle.report.slices import PictureSlices
+from bundle.visual import PLANES, name_edges
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["CONTOURS", "DrawnPlane", "draw_picture"]
+__all__ = ["DrawnPlane", "draw_plane", "structure_colour"]
 
-CONTOURS = {"truth": ("#56B4E9", "-"), "reconstruction": ("#E69F00", "--")}
-"""Colour and line of each mask: told apart with any colour vision, and without colour."""
+# Okabe and Ito's colours that show on grey; neighbours in the list differ most.
+_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
+_TRUTH, _RECONSTRUCTION = "-", (0, (3, 2))  # lines, as matplotlib takes them
 _WIDTH_INCHES, _DPI, _JPEG_QUALITY = 7.2, 100, 78
 _TITLE_INCHES = 0.26
-_LARGEST_ASPECT = 1.4
-_EDGES = (
-    (0.02, 0.5, "left", "center"),
-    (0.98, 0.5, "right", "center"),
-    (0.5, 0.98, "center", "top"),
-    (0.5, 0.02, "center", "bottom"),
-)
-_LETTERS: dict[str, Any] = {
-    "color": "white",
-    "fontsize": 10,
-    "weight": "bold",
-    "bbox": {"boxstyle": "round,pad=0.1", "facecolor": "black", "edgecolor": "none", "alpha": 0.55},
-}
+_LEAST_ASPECT, _LARGEST_ASPECT = 0.4, 1.4  # height by width of a panel
 
 
 @dataclass(frozen=True)
@@ -45,27 +34,33 @@ class DrawnPlane:
     Args:
         uri: the image as a data URI.
         alternative: what it shows, for those who cannot see it.
+        labels: values of the structures in it.
     """
 
     uri: str
     alternative: str
+    labels: frozenset[int]
 
 
-def draw_picture(picture: Picture) -> list[DrawnPlane]:
-    """Draws the axial, coronal and sagittal plane of a case: truth at the left, reconstruction at the right.
+def structure_colour(label: int) -> str:
+    """The colour of a structure's contours, by its value in the label maps; told apart with any colour vision."""
+    return _COLOURS[(label - 1) % len(_COLOURS)]
+
+
+def draw_plane(part: PictureSlices, picture: Picture) -> DrawnPlane:
+    """Draws one plane of a case: truth at the left, reconstruction at the right.
 
     Raises:
-        InputError: when a file cannot be read or the grids differ.
         ImportError: when matplotlib is missing.
     """
-    return [_drawn(part, picture) for part in read_slices(picture)]
-
-
-def _drawn(part: PictureSlices, picture: Picture) -> DrawnPlane:
     canvas = require("matplotlib.backends.backend_agg", "matplotlib", "drawing the report")
     figures = require("matplotlib.figure", "matplotlib", "drawing the report")
     rows, columns = part.truth.shape
-    height = min(rows * part.ratio / columns, _LARGEST_ASPECT) * _WIDTH_INCHES / 2 + _TITLE_INCHES
+    aspect = float(np.clip(rows * part.ratio / columns, _LEAST_ASPECT, _LARGEST_ASPECT))
+    height = aspect * _WIDTH_INCHES / 2 + _TITLE_INCHES
+    # A margin beside thin slices, so that the letters have room.
+    shown_rows = max(rows, aspect * columns / part.ratio)
+    shown_columns = max(columns, rows * part.ratio / aspect)
     figure = figures.Figure(figsize=(_WIDTH_INCHES, height), dpi=_DPI, facecolor="black")
     canvas.FigureCanvasAgg(figure)
     top = 1 - _TITLE_INCHES / height
@@ -73,26 +68,28 @@ def _drawn(part: PictureSlices, picture: Picture) -> DrawnPlane:
     for panel, image, title in zip(axes, (part.truth, part.volume), ("truth", "reconstruction")):
         low, high = picture.hu_window
         panel.imshow(image, cmap="gray", vmin=low, vmax=high, aspect=part.ratio, interpolation="nearest")
-        _outline(panel, part.reference_mask, *CONTOURS["truth"])
-        _outline(panel, part.mask, *CONTOURS["reconstruction"])
-        panel.set_xlim(-0.5, columns - 0.5)
-        panel.set_ylim(rows - 0.5, -0.5)
+        _outline(panel, part.reference_mask, _TRUTH)
+        _outline(panel, part.mask, _RECONSTRUCTION)
+        panel.set_xlim((columns - 1 - shown_columns) / 2, (columns - 1 + shown_columns) / 2)
+        panel.set_ylim((rows - 1 + shown_rows) / 2, (rows - 1 - shown_rows) / 2)
         panel.set_axis_off()
         panel.set_title(f"{part.plane}: {title}", color="white", fontsize=10, pad=3)
-        for (x, y, across, along), letter in zip(_EDGES, PLANES[part.plane]):
-            panel.text(x, y, letter, ha=across, va=along, transform=panel.transAxes, **_LETTERS)
+        name_edges(panel, PLANES[part.plane].edges, colour="white")
     stream = io.BytesIO()
     figure.savefig(stream, format="jpg", pil_kwargs={"quality": _JPEG_QUALITY, "subsampling": 0, "optimize": True})
     described = (
         f"{part.plane} slice {part.position + 1} of {part.count} of {picture.case}: truth at the left, reconstruction "
         f"with {picture.method} at the right, both with the truth's mask (solid) and the reconstruction's (dashed)"
     )
-    return DrawnPlane("data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii"), described)
+    uri = "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    present = np.union1d(part.reference_mask, part.mask)
+    return DrawnPlane(uri, described, frozenset(int(label) for label in present if label > 0))
 
 
-def _outline(axes: Axes, labels: np.ndarray, colour: str, line: str) -> None:
+def _outline(axes: Axes, labels: np.ndarray, line: str | tuple) -> None:
     """Draws the border of every label, closed at the edges of the image, too."""
     padded = np.pad(labels, 1)
     across, down = np.arange(padded.shape[1]) - 1, np.arange(padded.shape[0]) - 1
     for label in np.unique(padded[padded > 0]):
+        colour = structure_colour(int(label))
         axes.contour(across, down, padded == label, levels=[0.5], colors=[colour], linewidths=1.3, linestyles=[line])

@@ -2,59 +2,87 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from bundle.report.metrics import DICE, PSNR, Metric
-from bundle.report.numbers import UNDEFINED, number, told, whole
-from bundle.report.selection import UNPERTURBED, Row, Selection, is_unperturbed
+from bundle.metrics.catalogue import DICE, PSNR, Metric
+from bundle.metrics.statistics import bootstrap_interval
+from bundle.report.levels import Level, mild_to_strong, told_amount
+from bundle.report.numbers import UNDEFINED, counted, number, told, whole
+from bundle.report.selection import NO_PERTURBATION, Selection, is_unperturbed
 from bundle.report.tables import Cell, Table
 
-__all__ = ["Change", "change", "change_table", "levels_of", "perturbations", "shown_metrics"]
+__all__ = ["Change", "Experiment", "change_table", "experiments"]
 
 
 @dataclass(frozen=True)
 class Change:
-    """A metric with and without a perturbation.
+    """A metric with and without a perturbation, over the cases that are finite with both.
 
     Args:
         before: mean without it.
-        after: mean with it, over the same cases.
-        n: cases in which both are defined.
-        undefined: cases in which it is defined without the perturbation alone.
+        after: mean with it.
+        interval: 95 % interval of the mean with it; None for a single case.
+        n: cases.
+        undefined: further cases, of which it is finite without the perturbation alone.
     """
 
     before: float
     after: float
+    interval: tuple[float, float] | None
     n: int
     undefined: int
 
 
-def perturbations(selection: Selection) -> dict[str, list[int]]:
-    """Names of the perturbations and the numbers of views that they were tried with."""
-    rows = [row for row in _rows(selection) if not is_unperturbed(row)]
-    names = dict.fromkeys(row["perturbation"] for row in rows)
-    return {name: sorted({whole(row["views"]) for row in rows if row["perturbation"] == name}) for name in names}
+@dataclass(frozen=True)
+class Experiment:
+    """What a perturbation does at one number of views.
+
+    Args:
+        name: the perturbation.
+        views: number of views.
+        levels: its levels and their units, from mild to strong.
+        changes: by metric, reference and structure, and by method: the change at each level, None where no case is
+            finite both with it and without. There is one at least.
+    """
+
+    name: str
+    views: int
+    levels: list[Level]
+    changes: dict[tuple[Metric, str, str], dict[str, list[Change | None]]]
+
+    @property
+    def heading(self) -> str:
+        """The perturbation and the number of views in words."""
+        return f"{self.name.replace('_', ' ')}, {counted(self.views, 'view')}"
 
 
-def levels_of(selection: Selection, name: str, views: int) -> list[tuple[float | None, str]]:
-    """Levels of a perturbation and their units, from little to much."""
-    found = {
-        (number(row["level"]), row["unit"] or "")
-        for row in _rows(selection)
-        if row["perturbation"] == name and whole(row["views"]) == views
-    }
-    return sorted(found, key=lambda level: (level[0] is not None, level[0] or 0.0, level[1]))
-
-
-def shown_metrics(selection: Selection) -> list[tuple[Metric, str, str]]:
-    """PSNR, and the Dice of the structures against the first reference: metric, reference and structure."""
+def experiments(selection: Selection) -> Iterator[Experiment]:
+    """The perturbations and the numbers of views that they were tried with: PSNR and Dice of the plotted structures."""
+    rows = [row for row in [*selection.findings.quality, *selection.findings.structures] if not is_unperturbed(row)]
+    levels: dict[str, dict[int, set[Level]]] = {}
+    for row in rows:
+        of_views = levels.setdefault(row["perturbation"], {}).setdefault(whole(row["views"]), set())
+        of_views.add((number(row["level"]), row["unit"] or ""))
     reference = next(iter(selection.references), "")
-    return [(PSNR, "", "")] + [(DICE, reference, name) for name in selection.plotted_structures(reference)]
+    shown = [(PSNR, "", ""), *((DICE, reference, name) for name in selection.lowest_structures(reference))]
+    for name, by_views in levels.items():
+        for views, found in sorted(by_views.items()):
+            ordered = mild_to_strong(name, found)
+            changes = {}
+            for key in shown:
+                by_method = {
+                    method: [_change(selection, *key, (name, level), views, method) for level, _ in ordered]
+                    for method in selection.methods
+                }
+                changes[key] = {method: every for method, every in by_method.items() if any(every)}
+            yield Experiment(name, views, ordered, {key: found for key, found in changes.items() if found})
 
 
-def change(
+def _change(
     selection: Selection,
     metric: Metric,
     reference: str,
@@ -63,42 +91,42 @@ def change(
     views: int,
     method: str,
 ) -> Change | None:
-    """What a perturbation does to a metric's mean; None where no case is defined both with it and without."""
     before, after = (
-        {row["case"]: number(row[metric.key]) for row in selection.cases(views, method, reference, structure, scan)}
-        for scan in (UNPERTURBED, perturbed)
+        {
+            row["case"]: value
+            for row in selection.cases(views, method, reference, structure, scan)
+            if (value := number(row[metric.key])) is None or math.isfinite(value)
+        }
+        for scan in (NO_PERTURBATION, perturbed)
     )
     tried = [case for case in after if before.get(case) is not None]
     both = [case for case in tried if after[case] is not None]
     if not both:
         return None
-    return Change(
-        float(np.mean([before[case] for case in both])),
-        float(np.mean([after[case] for case in both])),
-        len(both),
-        len(tried) - len(both),
-    )
+    values = [after[case] for case in both]
+    summary = selection.summary(metric.key, views, method, reference, structure, perturbed)
+    if summary is not None and whole(summary["n"]) == sum(value is not None for value in after.values()) == len(both):
+        low, high = number(summary["low"]), number(summary["high"])  # of just these cases
+        interval = None if low is None or high is None else (low, high)
+    else:
+        interval = bootstrap_interval(values)
+    mean = float(np.mean(values))
+    return Change(float(np.mean([before[case] for case in both])), mean, interval, len(both), len(tried) - len(both))
 
 
-def change_table(selection: Selection, name: str, views: int) -> Table:
+def change_table(experiment: Experiment) -> Table:
     """Each method's means without the perturbation and at every level, with what they gained or lost."""
-    levels = levels_of(selection, name, views)
     rows = []
-    for metric, reference, structure in shown_metrics(selection):
-        for method in selection.methods:
-            changes = [
-                change(selection, metric, reference, structure, (name, level), views, method) for level, _ in levels
-            ]
-            known = [found for found in changes if found is not None]
-            if known:
-                before = [told(found.before, metric.decimals) for found in known]
-                cells = [_changed(found, metric, len(set(before)) > 1) for found in changes]
-                headings = [f"{structure} {metric.label}".strip(), method]
-                rows.append((headings, [Cell(before[0] if len(set(before)) == 1 else "varies"), *cells]))
+    for (metric, _, structure), by_method in experiment.changes.items():
+        for method, changes in by_method.items():
+            before = list(dict.fromkeys(told(one.before, metric.decimals) for one in changes if one is not None))
+            cells = [_changed(found, metric, len(before) > 1) for found in changes]
+            headings = [f"{structure} {metric.label}".strip(), method]
+            rows.append((headings, [Cell(before[0] if len(before) == 1 else "varies"), *cells]))
     return Table(
-        caption=f"{name.replace('_', ' ')}, {views} views: means, and their change over the same cases",
+        caption=f"{experiment.heading}: means, and their change over the same cases",
         corner=["Metric", "Method"],
-        head=["without", *("with" if level is None else f"{level:g} {unit}".strip() for level, unit in levels)],
+        head=["without", *(told_amount(*level) or "with" for level in experiment.levels)],
         rows=rows,
     )
 
@@ -112,7 +140,3 @@ def _changed(found: Change | None, metric: Metric, tell_before: bool) -> Cell:
         (f"{told(found.after - found.before, metric.decimals, signed=True)}{before}, n = {found.n}",),
         (f"{found.undefined} {UNDEFINED}",) if found.undefined else (),
     )
-
-
-def _rows(selection: Selection) -> list[Row]:
-    return [*selection.findings.quality, *selection.findings.structures]

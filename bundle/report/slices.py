@@ -8,18 +8,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from bundle.data.checks import check_spatial
-from bundle.data.ct_volume import check_nifti_header, unreadable
-from bundle.errors import InputError
+from bundle.data.grids import Volume, check_same_grid, read_volume
 from bundle.report.findings import Picture
-from bundle.visual import plane
+from bundle.visual import PLANES, plane
 
-__all__ = ["PLANE_AXES", "PictureSlices", "read_slices"]
+__all__ = ["PictureSlices", "SliceReader"]
 
-PLANE_AXES = {"axial": 2, "coronal": 1, "sagittal": 0}
-"""The axis that each plane cuts, of left, back and head."""
 _LEAST_SHARE = 0.5  # of the fullest plane's structures that the central plane must show
-_LARGEST_SHIFT_MM = 0.01  # between the corners of grids that are one
+Slices = dict[str, np.ndarray]  # [rows, columns] by plane
 
 
 @dataclass(frozen=True)
@@ -47,61 +43,78 @@ class PictureSlices:
     mask: np.ndarray
 
 
-def read_slices(picture: Picture) -> list[PictureSlices]:
-    """Reads a picture's volumes one after another and keeps an axial, a coronal and a sagittal slice.
+@dataclass(frozen=True)
+class _Reference:
+    """What is kept of a reference's label map: its grid without values, and where to cut it, if it has structures."""
 
-    The planes go through the centre of the structures of both masks; where that misses most of them, as between two
-    lungs, the plane that shows most is taken. Without structures they go through the volume's centre.
-
-    Raises:
-        InputError: when a file cannot be read or the grids differ.
-    """
-    masks, shape, affine = [], None, np.eye(4)
-    for path in (picture.reference_mask, picture.mask):
-        values, found = _read(path)
-        if shape is None:
-            shape, affine = values.shape, found
-        _check_grid(path, picture.reference_mask, (values.shape, found), (shape, affine))
-        masks.append(_in_lps(np.rint(values).astype(np.int32), affine))
-    assert shape is not None
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    axes = nib.orientations.io_orientation(affine)[:, 0].astype(int)
-    voxel_mm = [float(spacing[list(axes).index(axis)]) for axis in range(3)]
-    where = _positions((masks[0] > 0) | (masks[1] > 0))
-    taken = [[_slice(labels, name, where, voxel_mm) for name in PLANE_AXES] for labels in masks]
-    count = dict(zip(PLANE_AXES, (masks[0].shape[axis] for axis in PLANE_AXES.values())))
-    del masks
-    for path in (picture.truth, picture.volume):
-        values, found = _read(path)
-        _check_grid(path, picture.reference_mask, (values.shape, found), (shape, affine))
-        hu = _in_lps(values, affine)
-        taken.append([_slice(hu, name, where, voxel_mm) for name in PLANE_AXES])
-    reference_mask, mask, truth, volume = taken
-    return [
-        PictureSlices(
-            plane=name,
-            position=where[axis],
-            count=count[name],
-            ratio=truth[i][1],
-            truth=truth[i][0],
-            volume=volume[i][0],
-            reference_mask=reference_mask[i][0],
-            mask=mask[i][0],
-        )
-        for i, (name, axis) in enumerate(PLANE_AXES.items())
-    ]
+    grid: Volume
+    where: tuple[int, ...] | None
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """[i, j, k] float32 values and the [4, 4] affine in RAS millimetres of a NIfTI file."""
-    check_nifti_header(path)
-    try:
-        image = nib.load(path)
-        values = image.get_fdata(dtype=np.float32, caching="unchanged")
-    except Exception as error:  # damaged files raise many kinds
-        raise unreadable(path, error) from error
-    check_spatial(values.shape, path)
-    return values, image.affine
+class SliceReader:
+    """Reads the slices of one picture after another; what pictures of a case share is read once."""
+
+    def __init__(self) -> None:
+        self._references: dict[Path, _Reference] = {}
+        self._shared: dict[tuple[Path, tuple[int, ...]], Slices] = {}
+
+    def __call__(self, picture: Picture) -> list[PictureSlices]:
+        """An axial, a coronal and a sagittal slice of a picture's volumes, of which one at a time is in memory.
+
+        The planes go through the centre of the truth's structures; where that misses most of them, as between two
+        lungs, the plane that shows most is taken. Where the truth has none, the reconstruction's count; without any
+        the planes go through the volume's centre.
+
+        Raises:
+            InputError: when a file cannot be read or the grids differ.
+        """
+        reference = self._reference(picture.reference_mask)
+        mask = _read(picture.mask, reference.grid, picture.reference_mask)
+        shape, voxel_mm = mask.shape, _voxel_mm(reference.grid[1])
+        where = reference.where or _fullest(mask > 0) or tuple(n // 2 for n in shape)
+        masks = _cut(mask, where)
+        del mask
+        reference_masks = self._cut_shared(picture.reference_mask, where, picture)
+        truths = self._cut_shared(picture.truth, where, picture)
+        volumes = _cut(_read(picture.volume, reference.grid, picture.reference_mask), where)
+        made = []
+        for name, (axis, _) in PLANES.items():
+            truth, ratio = plane(truths[name], name, voxel_mm)
+            others = (plane(part[name], name, voxel_mm)[0] for part in (volumes, reference_masks, masks))
+            volume, reference_labels, labels = others
+            made.append(
+                PictureSlices(
+                    name, where[axis], shape[axis], ratio, truth, volume, _labels(reference_labels), _labels(labels)
+                )
+            )
+        return made
+
+    def _reference(self, path: Path) -> _Reference:
+        if path not in self._references:
+            values, affine = read_volume(path, check_hu=False)
+            turned = _in_lps(values, affine)
+            where = _fullest(turned > 0)
+            if where is not None:
+                self._shared[path, where] = _cut(turned, where)
+            self._references[path] = _Reference((np.broadcast_to(np.uint8(0), values.shape), affine), where)
+        return self._references[path]
+
+    def _cut_shared(self, path: Path, where: tuple[int, ...], picture: Picture) -> Slices:
+        if (path, where) not in self._shared:
+            grid = self._references[picture.reference_mask].grid
+            self._shared[path, where] = _cut(_read(path, grid, picture.reference_mask), where)
+        return self._shared[path, where]
+
+
+def _read(path: Path, grid: Volume, other: Path) -> np.ndarray:
+    """[left, back, head] values of a volume that lies on a grid, which is another file's."""
+    volume = read_volume(path, check_hu=False)
+    check_same_grid(volume, grid, path, other)
+    return _in_lps(volume[0], grid[1])
+
+
+def _labels(values: np.ndarray) -> np.ndarray:
+    return np.rint(values).astype(np.int32)
 
 
 def _in_lps(values: np.ndarray, affine_ras: np.ndarray) -> np.ndarray:
@@ -111,27 +124,29 @@ def _in_lps(values: np.ndarray, affine_ras: np.ndarray) -> np.ndarray:
     return nib.orientations.apply_orientation(values, turn)
 
 
-def _slice(values: np.ndarray, name: str, where: tuple[int, ...], voxel_mm: list[float]) -> tuple[np.ndarray, float]:
-    """A copy of one plane, so that the volume can go, and its pixels' ratio."""
-    axis = PLANE_AXES[name]
-    thin = tuple(slice(at, at + 1) if other == axis else slice(None) for other, at in enumerate(where))
-    image, ratio = plane(values[thin], name, voxel_mm)
-    return image.copy(), ratio
+def _voxel_mm(affine_ras: np.ndarray) -> list[float]:
+    """Voxel size towards left, back and head."""
+    spacing = nib.affines.voxel_sizes(affine_ras)
+    axes = list(nib.orientations.io_orientation(affine_ras)[:, 0].astype(int))
+    return [float(spacing[axes.index(axis)]) for axis in range(3)]
 
 
-def _positions(structures: np.ndarray) -> tuple[int, ...]:
-    """Index of the slice to show along each axis of a boolean volume."""
-    if not structures.any():
-        return tuple(n // 2 for n in structures.shape)
+def _cut(values: np.ndarray, where: tuple[int, ...]) -> Slices:
+    """Copies of the planes, one voxel thick, so that the volume can go."""
+    cut = {}
+    for name, (axis, _) in PLANES.items():
+        thin = tuple(slice(at, at + 1) if other == axis else slice(None) for other, at in enumerate(where))
+        cut[name] = values[thin].copy()
+    return cut
+
+
+def _fullest(structures: np.ndarray) -> tuple[int, ...] | None:
+    """Index of the slice to show along each axis of a boolean volume; None if it is empty."""
     found = []
     for axis in range(3):
-        amount = structures.sum(axis=tuple(other for other in range(3) if other != axis))
+        amount = np.count_nonzero(structures, axis=tuple(other for other in range(3) if other != axis))
+        if not amount.any():
+            return None
         centre = round(float(np.average(np.arange(len(amount)), weights=amount)))
         found.append(centre if amount[centre] >= _LEAST_SHARE * amount.max() else int(amount.argmax()))
     return tuple(found)
-
-
-def _check_grid(path: object, first: object, grid: tuple, wanted: tuple) -> None:
-    corners = np.array([[0, 0, 0, 1], [*wanted[0], 1]]).T
-    if tuple(grid[0]) != tuple(wanted[0]) or np.abs((grid[1] - wanted[1]) @ corners).max() > _LARGEST_SHIFT_MM:
-        raise InputError(path, f"lies on another grid than {first}.", "Resample it to that grid.")

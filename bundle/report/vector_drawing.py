@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from bundle.optional import require
-from bundle.report.numbers import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Style", "inline_svg", "method_styles"]
+__all__ = ["Style", "inline_svg", "method_styles", "wide_enough"]
 
 # Okabe and Ito's colours, which are told apart with any colour vision, the pale yellow left out.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("P", "✚"), ("X", "✖"))
 _SIZE_INCHES = (4.6, 3.0)
 _TITLE_INCHES = 0.28
+_MOST_TICKS = 4
 
 
 class Style:
@@ -44,6 +44,20 @@ class Style:
 def method_styles(methods: Sequence[str]) -> dict[str, Style]:
     """A colour and a marker for each method."""
     return {method: Style(position) for position, method in enumerate(methods)}
+
+
+def wide_enough(values: Iterable[float], least: float, margin: float = 0.06) -> tuple[float, float]:
+    """Limits of an axis that hold some values with a margin, and span no less than is worth telling apart.
+
+    Args:
+        values: one at least.
+        least: smallest span.
+        margin: share of the span that is left free at both ends.
+    """
+    values = list(values)
+    low, high = min(values), max(values)
+    half = max(high - low, least) * (0.5 + margin)
+    return (low + high) / 2 - half, (low + high) / 2 + half
 
 
 def inline_svg(
@@ -75,6 +89,8 @@ def inline_svg(
     settings: dict[str, Any] = {
         "axes.axisbelow": True,
         "axes.edgecolor": "0.4",
+        "axes.formatter.limits": (-6, 7),
+        "axes.formatter.useoffset": False,
         "axes.grid": True,
         "axes.spines.right": False,
         "axes.spines.top": False,
@@ -97,7 +113,9 @@ def inline_svg(
     with matplotlib.rc_context(settings):
         figure = require("matplotlib.figure", "matplotlib", "drawing the report").Figure(figsize=_SIZE_INCHES)
         svg.FigureCanvasSVG(figure)
-        draw(figure.subplots(gridspec_kw=margins))
+        axes = figure.subplots(gridspec_kw=margins)
+        axes.locator_params(nbins=_MOST_TICKS - 1)  # spaces between them
+        draw(axes)
         figure.savefig(stream, format="svg", metadata={"Date": None})
     return _embedded(stream.getvalue(), name, alternative)
 
@@ -110,7 +128,7 @@ def _embedded(document: str, name: str, alternative: str) -> str:
     assert opening is not None
     box = re.search(r'viewBox="[^"]*"', opening.group())
     assert box is not None
-    label = escape(printable(alternative), quote=True)
+    label = escape(alternative, quote=True)
     text = f'<svg {box.group()} role="img" aria-label="{label}">{text[opening.end() :]}'
     text = re.sub(r"(font: (?:[a-z]+ )*[\d.]+px) [^;\"]+", r"\1 'DejaVu Sans', Verdana, sans-serif", text)
     # The names inside a plot are those of the page.

@@ -22,24 +22,27 @@ SEGMENTERS: dict[str, tuple[str, str]] = {
 """Module and class by name; a module is imported when its segmenter is made."""
 
 
-def make_segmenter(name: str, options: Mapping[str, Any] | None = None) -> Segmenter:
+def make_segmenter(name: str, options: Mapping[str, Any] | None = None, check_hu: bool = True) -> Segmenter:
     """A segmenter by name, ready to use.
 
     Args:
         name: one of SEGMENTERS.
         options: the segmenter's own, such as weights.
+        check_hu: refuse volumes whose values cannot be HU, unless the options say otherwise.
 
     Raises:
         InputError: when name or an option is unknown, missing or invalid, or weights are.
         ImportError: when the segmenter's package is missing.
     """
-    if name not in SEGMENTERS:
+    if not isinstance(name, str) or name not in SEGMENTERS:
         raise InputError("segmenter", f"is {name!r}.", f"Use one of {', '.join(SEGMENTERS)}.")
     module, class_name = SEGMENTERS[name]
     made = getattr(importlib.import_module(module), class_name)
-    given = dict(options or {})
+    if not isinstance(options, Mapping | None):
+        raise InputError("segmenter_options", f"is {options!r}.", 'Give names and values, as "{device: cpu}".')
+    given = {"check_hu": check_hu, **(options or {})}
     known = inspect.signature(made).parameters
-    unknown = sorted(set(given) - set(known))
+    unknown = sorted(map(str, set(given) - set(known)))
     if unknown:
         raise InputError(
             "segmenter_options",

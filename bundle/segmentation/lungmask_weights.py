@@ -29,7 +29,7 @@ def find_weights(model: str, weights: str | None, option: str, known: Mapping[st
     if weights is None:
         path = _released(url, option)
     else:
-        path = Path(weights)
+        path = Path(weights).expanduser()
         if not path.is_file():
             raise InputError(
                 path,
@@ -77,3 +77,6 @@ def _check_state(path: Path, model: str, classes: int, remedy: str) -> None:
         raise InputError(
             path, f"does not fit the network of lungmask {model}, which has {classes} classes.", remedy
         ) from error
+    last = list(state.values())[-1]  # by whose length the package tells the number of classes
+    if last.ndim == 0 or len(last) != classes:
+        raise InputError(path, "lists its entries in another order than the network, which lungmask needs.", remedy)

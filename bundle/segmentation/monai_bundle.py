@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,20 +12,19 @@ from typing import Any
 import monai
 import numpy as np
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigWorkflow
 
 from bundle.arguments import parse_device
+from bundle.checkpoint import read_checkpoint
 from bundle.checksums import file_sha256
 from bundle.data.ct_volume import write_hu
 from bundle.errors import InputError, error_chain, find_input_error
 from bundle.segmentation.foreign_code import contained
 from bundle.segmentation.frame import check_labels, check_volume
+from bundle.segmentation.monai_bundle_config import open_config, read_overrides
 from bundle.segmentation.monai_bundle_files import find_bundle, label_names
 
 __all__ = ["MonaiBundleSegmenter"]
-
-_RUNS = ("run", "evaluating")  # newer bundles, older ones
-_SAVERS = ("SaveImage", "SaveImaged", "SegmentationSaver")
 
 
 class MonaiBundleSegmenter:
@@ -35,21 +35,24 @@ class MonaiBundleSegmenter:
 
     Args:
         folder: the bundle's folder, with configs/inference.json or .yaml, configs/metadata.json and models/model.pt.
-        overrides: entries of its configuration to replace by their ids, such as {"displayable_configs#highres": false}.
-        structures: names by label; what its metadata say if None.
+        overrides: entries of its configuration to replace by their ids, as JSON text or as a mapping of plain values,
+            such as '{"displayable_configs#highres": false}'. Give text where another configuration holds the options:
+            it would read entries with "_target_", "@" or "$" as its own.
+        structures: names by label, such as {1: spleen}; what its metadata say if None.
         device: such as "cpu" or "cuda:0"; CUDA where there is one if None.
         check_hu: refuse volumes whose values cannot be HU.
 
     Raises:
-        InputError: when the folder is no segmentation bundle of one CT image, its configuration cannot be read, or its
-            weights are missing.
+        InputError: when the folder is no segmentation bundle of one CT image, an override leads nowhere, its
+            configuration cannot be read, packages that it needs are missing, or its weights are missing, damaged or
+            another network's.
     """
 
     def __init__(
         self,
         folder: str,
-        overrides: Mapping[str, Any] | None = None,
-        structures: Mapping[Any, str] | None = None,
+        overrides: str | Mapping[str, Any] | None = None,
+        structures: Mapping[Any, Any] | None = None,
         device: str | None = None,
         check_hu: bool = True,
     ) -> None:
@@ -58,12 +61,12 @@ class MonaiBundleSegmenter:
         self.structures: Mapping[int, str] = label_names(self._files, structures)
         self.check_hu = check_hu
         self._image_key = next(iter(self._files.metadata["network_data_format"]["inputs"]))
-        self._given = dict(overrides or {})
-        with contained(self._files.folder), self._told("cannot be read"):
-            parser = ConfigParser.load_config_file(str(self._files.config))
-            self._overrides = self._given | self._fixed(parser)
-            self._run_id = self._check_entries(parser)
-            self._weights = self._find_weights()
+        self._given = read_overrides(overrides)
+        with contained(self._files.folder):
+            with self._told("cannot be read"):
+                self._config = open_config(self._files, self._given, self._device)
+            with self._told("cannot be used"):
+                self._check_run()
 
     def __call__(self, hu: np.ndarray, affine_ras: np.ndarray) -> np.ndarray:
         """Segments one volume.
@@ -87,81 +90,55 @@ class MonaiBundleSegmenter:
         return self._labels(predicted, hu.shape, np.asarray(affine_ras, dtype=float))
 
     def describe(self) -> dict[str, str]:
-        """The bundle's name and version, its weights and configuration with their SHA-256, and what was replaced."""
+        """The bundle's name and version, SHA-256 of its weights and of all its files, and what was replaced."""
         told = {
             "segmenter": "monai_bundle",
             "bundle": self._files.name,
             "bundle_version": str(self._files.metadata.get("version", "")),
             "version": monai.__version__,
-            "config_sha256": file_sha256(self._files.config),
+            "bundle_sha256": self._files.checksum(),
         }
-        for number, path in enumerate(self._weights):
+        for number, path in enumerate(self._config.weights):
             ending = f"_{number + 1}" if number else ""
             told |= {f"weights{ending}": path.name, f"weights_sha256{ending}": file_sha256(path)}
         if self._given:
-            told["overrides"] = "; ".join(f"{key}={value}" for key, value in self._given.items())
+            told["overrides"] = json.dumps(self._given)
         return told
 
-    def _fixed(self, config: dict[str, Any]) -> dict[str, Any]:
-        """What is replaced in every bundle's configuration, so that it neither saves nor starts processes."""
-        device = str(self._device)
-        fixed: dict[str, Any] = {
-            "bundle_root": str(self._files.folder),
-            "device": f"$torch.device('{device}')",
-            "dataloader#num_workers": 0,
-        }
-        present = {"inferer#device": fixed["device"], "dataloader#persistent_workers": False}
-        if self._device.type == "cpu":
-            present["evaluator#amp"] = False
-        fixed |= {key: value for key, value in present.items() if key.split("#")[1] in _entry(config, key)}
-        for name, item in _components(config):
-            if _target(item) in _SAVERS and name.rsplit("#", 1)[-1].isdigit():
-                fixed[f"{name}#_disabled_"] = True
-        return fixed
-
-    def _check_entries(self, config: dict[str, Any]) -> str:
-        """Refuses a configuration without what is replaced and read; returns the id of what runs it."""
-        missing = [name for name in ("dataset", "dataloader", "evaluator") if not isinstance(config.get(name), dict)]
-        run_id = next((name for name in _RUNS if name in config), None)
-        if missing or run_id is None:
-            raise InputError(
-                self._files.config,
-                f"has no entry {', '.join(missing or _RUNS[:1])}.",
-                "Choose a bundle whose inference configuration has the zoo's usual entries.",
-            )
-        return run_id
-
-    def _find_weights(self) -> list[Path]:
-        """The files that the configuration loads, or the usual one where it does not say so."""
-        parser = ConfigParser()
-        parser.read_config(str(self._files.config))
-        parser.update(self._overrides)
-        loaders = [name for name, item in _components(parser.get()) if _target(item) == "CheckpointLoader"]
-        files = [Path(parser.get_parsed_content(f"{name}#load_path")) for name in loaders]
-        files = files or [self._files.folder / "models" / "model.pt"]
-        for path in files:
-            if not path.is_file():
-                raise InputError(path, "is missing, so the bundle has no weights.", self._files.download + ".")
-        return files
+    def _check_run(self) -> None:
+        """Makes everything that a run needs, and loads the weights, without an image."""
+        for path in self._config.weights:
+            read_checkpoint(path)
+        with tempfile.TemporaryDirectory(prefix="segment-") as place:
+            workflow = self._workflow([], Path(place))
+            workflow.initialize()
+            evaluator = workflow.parser.get_parsed_content("evaluator")
+            for name in self._config.loaders:  # some load only when the evaluator starts
+                loader = workflow.parser.get_parsed_content(name)
+                if loader is not None:
+                    loader(evaluator)
+            workflow.finalize()
 
     def _predict(self, image: Path) -> Any:
         """Runs the bundle on one file; gives its post-processed output."""
-        overrides = self._overrides | {"dataset#data": [{self._image_key: str(image)}]}
-        overrides["output_dir"] = str(image.parent)
-        workflow = ConfigWorkflow(
-            config_file=str(self._files.config),
-            meta_file=str(self._files.metadata_path),
-            logging_file=False,
-            run_id=self._run_id,
-            workflow_type="infer",
-            **overrides,
-        )
+        workflow = self._workflow([{self._image_key: str(image)}], image.parent)
         workflow.initialize()
         evaluator = workflow.parser.get_parsed_content("evaluator")
         workflow.run()
         output = evaluator.state.output
         workflow.finalize()
         return (output[0] if isinstance(output, list) else output)["pred"]
+
+    def _workflow(self, data: list[dict[str, str]], output_dir: Path) -> ConfigWorkflow:
+        """The bundle's inference of given data."""
+        return ConfigWorkflow(
+            config_file=str(self._files.config),
+            meta_file=str(self._files.metadata_path),
+            logging_file=False,
+            run_id=self._config.run_id,
+            workflow_type="infer",
+            **{**self._config.changes, "dataset#data": data, "output_dir": str(output_dir)},
+        )
 
     def _labels(self, predicted: Any, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
         """Labels on the volume's grid, from one channel of them or one channel for each."""
@@ -187,28 +164,8 @@ class MonaiBundleSegmenter:
             if known is not None:
                 raise known from error
             chain = list(error_chain(error))
-            reason = (str(chain[-1]).strip().splitlines() or [type(chain[-1]).__name__])[0]
+            reason = " ".join(str(chain[-1]).split())[:300] or type(chain[-1]).__name__
             remedy = "Try it by itself: python -m monai.bundle run, as its docs/README.md says."
             if any(isinstance(part, ImportError) for part in chain):
                 remedy = f"Install what it needs; its metadata say: {self._files.packages}."
             raise InputError(self._files.folder, f"{what} ({reason}).", remedy) from error
-
-
-def _components(config: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Ids and contents of everything in a configuration that is made of a class."""
-    parts = config.items() if isinstance(config, dict) else enumerate(config) if isinstance(config, list) else ()
-    if isinstance(config, dict) and "_target_" in config:
-        yield name, config
-    for key, part in parts:
-        yield from _components(part, f"{name}#{key}" if name else str(key))
-
-
-def _target(component: dict[str, Any]) -> str:
-    """Name of a component's class, without its modules."""
-    return str(component["_target_"]).rsplit(".", 1)[-1]
-
-
-def _entry(config: dict[str, Any], key: str) -> dict[str, Any]:
-    """The top-level entry that an id leads into; empty where there is none."""
-    found = config.get(key.split("#")[0])
-    return found if isinstance(found, dict) else {}

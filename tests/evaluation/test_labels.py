@@ -15,9 +15,10 @@ LOBES = {"right lung": [12, 13, 14], "left lung": [10, 11]}
 
 def test_values_become_structures():
     values = np.array([0, 10, 11, 12, 14, 5]).reshape(1, 2, 3)
-    structures = LabelStructures(LOBES, others=[5])
-    assert structures.names == {1: "right lung", 2: "left lung"}
-    np.testing.assert_array_equal(structures.group(values, "map").ravel(), [0, 2, 2, 1, 1, 0])
+    for given in (LOBES, "{right_lung: [12, 13, 14], left_lung: [10, 11]}"):
+        structures = LabelStructures(given, others=[5])
+        assert structures.names == {1: "right lung", 2: "left lung"}
+        np.testing.assert_array_equal(structures.group(values, "map").ravel(), [0, 2, 2, 1, 1, 0])
 
 
 def test_classes_that_nothing_names_are_refused():
@@ -28,11 +29,10 @@ def test_classes_that_nothing_names_are_refused():
 @pytest.mark.parametrize(
     ("structures", "message"),
     [
-        ({"a": []}, "Give its values"),
-        ({"a": "12"}, "Give its values"),
-        ({"a": [0]}, "Give its values"),
-        ({"a": [1.5]}, "Give its values"),
-        ({"a": [1, 2], "b": [2]}, "shares value 2 with a"),
+        ({"a": []}, r"label_structures a: has the values \[\]"),
+        ({"a": True}, "label_structures a: has the values True"),
+        ({"a": [1, 2], "b": [2]}, "label_structures b: has the value 2, as a has"),
+        ("{a: 1, a: 2}", "label_structures: has the name 'a' twice"),
     ],
 )
 def test_structures_that_are_refused(structures, message):
@@ -49,6 +49,11 @@ def test_a_data_set_says_what_its_labels_mean(tmp_path):
     grouped = LabelStructures.of(tmp_path, {"left lung": [10, 11]}).group(np.array([7, 10, 11]), "map")
     np.testing.assert_array_equal(grouped, [0, 1, 1])
     assert LabelStructures.of(tmp_path / "elsewhere", None) is None
+    (tmp_path / "dataset.json").write_text('{"labels": {"10": "lung", "11": "lung", "7": "spine"}}')
+    assert LabelStructures.of(tmp_path, None).values == {10: "lung", 11: "lung", 7: "spine"}
+    (tmp_path / "dataset.json").write_text('{"labels": {"10": ""}}')
+    with pytest.raises(InputError, match=r"dataset\.json labels: has the name ''"):
+        LabelStructures.of(tmp_path, None)
     (tmp_path / "dataset.json").write_text('{"labels": {"lung": 1}}')
     with pytest.raises(InputError, match="has labels"):
         LabelStructures.of(tmp_path, None)

@@ -51,9 +51,18 @@ def test_a_table_names_files_from_its_own_folder(folder):
     ("text", "message"),
     [
         ("case,method\none,fdk\n", "line 2: lacks views, volume, truth"),
-        ("case,method,views,volume,truth\none,fdk,six,a,b\n", "line 2: has no number"),
+        ("case,method,views,volume,truth\none,fdk,six,a,b\n", "line 2: has views or a level that is no number"),
         ("case,method,views,volume,truth\none,fdk,6,nothing.nii.gz,b\n", "nothing.nii.gz: does not exist, but line 2"),
         ("", "has no reconstructions"),
+        ("case,method,views,volume,truth\n../one,fdk,6,a,b\n", r"line 2: has the case '../one', which names no file"),
+        ("case,method,views,volume,truth\none,a/b,6,a,b\n", r"has the method 'a/b', which names no file"),
+        ("case,method,views,volume,truth\none,fdk,-6,a,b\n", "line 2: has views or a level that is no number"),
+        ("case,method,views,volume,truth,level\none,fdk,6,a,b,2\n", "line 2: has a level but no perturbation"),
+        (
+            "case,method,views,volume,truth\none,fdk,6,one/one_6views.nii.gz,one/one_truth.nii.gz\n"
+            "one,sart,6,one/one_6views.nii.gz,one/other.nii.gz\n",
+            r"has several truths of case one: .*one_truth.nii.gz, .*other.nii.gz",
+        ),
         (
             "case,method,views,volume,truth\n" + 2 * "one,fdk,6,one/one_6views.nii.gz,one/one_truth.nii.gz\n",
             "has none/one/one_6views_fdk twice",
@@ -61,9 +70,22 @@ def test_a_table_names_files_from_its_own_folder(folder):
     ],
 )
 def test_tables_that_are_refused(folder, text, message):
+    save(chest(shift=1), folder / "one" / "other.nii.gz")
     (folder / "bad.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         list_reconstructions(folder / "bad.csv", "deepsparse")
+
+
+def test_tables_from_spreadsheets_and_names_with_brackets(folder):
+    save(chest(), folder / "p[1]" / "p[1]_truth.nii.gz")
+    save(chest(), folder / "p[1]" / "p[1]_6views.nii.gz")
+    assert [one.case for one in list_reconstructions(folder, "deepsparse")].count("p[1]") == 1
+    row = "one,fdk,6,one/one_6views.nii.gz,one/one_truth.nii.gz"
+    (folder / "excel.csv").write_text(f"case,method,views,volume,truth\n{row}\n", encoding="utf-8-sig")
+    assert len(list_reconstructions(folder / "excel.csv", "deepsparse")) == 1
+    (folder / "latin.csv").write_bytes(b"case,method\nM\xfcller,fdk\n")
+    with pytest.raises(InputError, match=r"latin.csv: is not a CSV file in UTF-8"):
+        list_reconstructions(folder / "latin.csv", "deepsparse")
 
 
 def test_folders_that_are_refused(folder, tmp_path):

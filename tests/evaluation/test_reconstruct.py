@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -10,9 +14,12 @@ from bundle.checkpoint import save_checkpoint
 from bundle.errors import InputError
 from bundle.evaluation.perturbations import UNPERTURBED, list_perturbations
 from bundle.evaluation.reconstruct import reconstruct_all
+from bundle.physics.acquisition import Acquisition
+from bundle.physics.noise import DetectorNoise
+from bundle.physics.scatter import SmoothScatter
 from bundle.tables import read_rows
 from tests.conftest import ROOT
-from tests.workflows import DEMO, TRAIN, small, workflow
+from tests.workflows import DEMO, TRAIN, refused, small, workflow
 
 CONFIGS = [str(ROOT / name) for name in (TRAIN, "configs/evaluate.json", DEMO)]
 
@@ -43,7 +50,7 @@ def test_reconstructs_every_case_and_keeps_what_is_there(changes, tmp_path):
     found = reconstruct_all(CONFIGS, {**changes, "view_counts": [4]}, tmp_path / "r", UNPERTURBED)
     assert [(one.case, one.method, one.views) for one in found] == [("chest", "deepsparse", 4), ("chest", "fdk", 4)]
     assert all(one.volume.is_file() and one.truth.is_file() for one in found)
-    assert found[0].labels == ROOT / "sample_data" / "chest_lungs.nii.gz"
+    assert found[0].labels == str(ROOT / "sample_data" / "chest_lungs.nii.gz")
     assert found[1].quality["method"] == "fdk"
     made = {one.volume: one.volume.stat().st_mtime_ns for one in found}
 
@@ -102,12 +109,72 @@ def test_perturbed_scans(changes, tmp_path, name, level):
 def test_stored_projections_cannot_be_misaligned(changes, tmp_path):
     perturbation = list_perturbations({"angle_jitter": [1]})[1]
     stored = {**perturbation.changes, "cache_projections": True}
-    from dataclasses import replace
-
-    from tests.workflows import refused
-
     with refused("cache_projections"):
         reconstruct_all(CONFIGS, changes, tmp_path / "r", replace(perturbation, changes=stored))
+
+
+def test_names_and_notes_of_a_data_set_run_nothing(changes, tmp_path, monkeypatch):
+    """What looks like an expression or a component of a configuration stays text."""
+    monkeypatch.chdir(tmp_path)
+    name = "$open('ran_by_name','w').nii.gz"
+    shutil.copy(ROOT / "sample_data" / "chest.nii.gz", tmp_path / name)
+    note = {"note": "$__import__('pathlib').Path('ran_by_note').touch()"}
+    note["component"] = {"_target_": "os.mkdir", "path": "made"}
+    (tmp_path / "dataset.json").write_text(json.dumps({"test": [{"image": name, **note}]}))
+    one = {**changes, "dataset_dir": str(tmp_path), "view_counts": [4]}
+    found = reconstruct_all(CONFIGS, one, tmp_path / "r", UNPERTURBED)
+    assert found[0].case == name.removesuffix(".nii.gz")
+    assert found[0].volume.is_file()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(("ran_by", "made"))]
+
+
+def test_volumes_of_another_image_of_the_same_name_are_not_taken(changes, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    image = nib.load(ROOT / "sample_data" / "chest.nii.gz")
+    nib.save(image, data / "chest.nii.gz")
+    (data / "dataset.json").write_text(json.dumps({"test": [{"image": "chest.nii.gz"}]}))
+    one = {**changes, "dataset_dir": str(data), "view_counts": [4]}
+    first = volumes(reconstruct_all(CONFIGS, one, tmp_path / "r", UNPERTURBED))
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[::-1], image.affine), data / "chest.nii.gz")
+    with pytest.raises(InputError, match=r"was reconstructed from another image than .*chest.nii.gz"):
+        reconstruct_all(CONFIGS, one, tmp_path / "r", UNPERTURBED)
+    second = volumes(reconstruct_all(CONFIGS, one, tmp_path / "r", UNPERTURBED, overwrite=True))
+    assert not np.array_equal(first["fdk", 4], second["fdk", 4])
+
+
+def test_a_run_killed_while_it_throws_away_can_be_repeated(changes, tmp_path):
+    one = {**changes, "view_counts": [4]}
+    reconstruct_all(CONFIGS, one, tmp_path / "r", UNPERTURBED)
+    (tmp_path / "r" / "metrics.csv").unlink()
+    (tmp_path / "r" / "chest").rename(tmp_path / "r" / ".discarded")
+    assert len(reconstruct_all(CONFIGS, {**one, "seed": 1}, tmp_path / "r", UNPERTURBED, overwrite=True)) == 2
+    assert not (tmp_path / "r" / ".discarded").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"volume_shap": [8, 8, 8]}, "changes.volume_shap: is no setting of the evaluation"),
+        ({"method": "fdk"}, "changes.method: is 'fdk', a compared method's name"),
+        ({"methods": {"fdk": "null"}}, "methods.fdk: is 'null'. Give its class"),
+    ],
+)
+def test_settings_that_are_refused(changes, tmp_path, more, message):
+    with refused(message):
+        reconstruct_all(CONFIGS, {**changes, **more}, tmp_path / "r", UNPERTURBED)
+
+
+def test_perturbations_add_to_the_physics_of_the_scan():
+    base = Acquisition(scatter=SmoothScatter(0.3, 50.0), noise=DetectorNoise(2e4))
+    noise, metal = list_perturbations({"noise": [1e3], "metal": [2]}, base)[1:]
+    assert noise.changes["acquisition"] == Acquisition(scatter=base.scatter, noise=DetectorNoise(1e3))
+    assert metal.changes["acquisition"].noise == base.noise
+    assert metal.changes["acquisition"].scatter == base.scatter
+    # The scan that they are compared with is simulated as they are, though projections may be stored.
+    alone, compared = list_perturbations({})[0], list_perturbations({"noise": [1e3]})[0]
+    assert alone.changes == {}
+    assert compared.changes == {"prepared_projections": False, "cache_projections": False}
 
 
 def test_a_missing_configuration_is_named(changes, tmp_path):

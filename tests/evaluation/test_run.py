@@ -72,7 +72,9 @@ def test_volumes_that_are_there(settings, tmp_path):
     report = json.loads((out / "report.json").read_text())
     assert report["settings"]["segmenter"]["segmenter"] == "lung_threshold"
     assert len(report["residuals"]) == 1
-    assert any("No left lung was found in 1 of 2 reconstructions from 6 views by fdk" in p for p in report["problems"])
+    assert any(
+        "No left lung was found in 1 of 2 reconstructions by fdk (1 from 6 views)" in p for p in report["problems"]
+    )
     assert "No left lung was found" in (out / "report.html").read_text()
     assert set(report["settings"]["truths (SHA-256)"]) == {"one", "two"}
 
@@ -114,12 +116,29 @@ def test_a_killed_run_goes_on(settings, tmp_path):
         ),
         ({"label_structures": {"right lung": [1]}, "dataset_dir": "@bundle_root"}, "dataset_dir .*has no"),
         ({"perturbations": {"noise": [1e5]}}, "perturbations: need scans to perturb"),
+        (
+            {"volumes": None, "method": "magic"},
+            "method: is 'magic', which reconstructed nothing. Use deepsparse or fdk",
+        ),
+        ({"volumes": None, "perturbations": {"missing_views": [6]}}, "perturbations.missing_views: leaves none of 6"),
+        ({"changes": {"volume_shap": [8]}}, "changes.volume_shap: is no setting"),
+        ({"changes": "fast"}, "changes: are 'fast'"),
+        ({"hu_window": [1024, -1000]}, "hu_window: is .*. Give two numbers, the lower first"),
+        ({"hu_window": ["a", 2]}, "hu_window: is"),
+        ({"max_pictures": "a"}, "max_pictures: is 'a'"),
+        ({"segmenter_options": "threshold_hu=-500"}, "segmenter_options"),
         ({"volumes": "nowhere"}, "volumes nowhere: is neither a folder nor a CSV file"),
     ],
 )
 def test_refused(settings, changes, message):
     with refused(message):
         evaluate(**{**settings, **changes})
+
+
+def test_any_method_can_be_in_focus(settings, tmp_path):
+    evaluate(**settings, method="fdk")
+    rows = read_rows(tmp_path / "out" / "comparisons.csv")
+    assert {(row["method"], row["other"]) for row in rows} == {("fdk", "deepsparse")}
 
 
 def test_a_method_in_focus_that_reconstructed_nothing_is_refused(settings, tmp_path):
@@ -162,7 +181,7 @@ def test_the_one_command_reconstructs_segments_and_reports(tmp_path, in_root, ch
     assert len({row["weights"] for row in quality if row["method"] == "deepsparse"}) == 1
     assert all(row["geometry"] for row in quality)
     assert {row["reference"] for row in read_rows(tmp_path / "out" / "structures.csv")} == {"segmented", "labels"}
-    assert "missing_views" in (tmp_path / "out" / "report.html").read_text()
+    assert "missing views" in (tmp_path / "out" / "report.html").read_text()
     assert read_rows(tmp_path / "out" / "reconstructions" / "none" / "residuals.csv")
 
     again = subprocess.run([*command, *command_line(options)], capture_output=True, text=True, env=child_env)

@@ -125,7 +125,7 @@ def test_cases_that_cannot_be_paired_are_counted():
     assert (dice["difference"], dice["n"], dice["undefined"]) == (pytest.approx(0.6), 2, 2)
     assd = pick(rows, metric="assd_mm")
     assert (assd["difference"], assd["n"], assd["undefined"]) == (pytest.approx(-4.0), 1, 3)
-    assert (assd["low"], assd["p_value"], assd["test"]) == (None, None, "none: only 1 pairs, 6 are needed")
+    assert (assd["low"], assd["p_value"], assd["test"]) == (None, None, "none: only 1 pair, 6 are needed")
 
 
 def test_only_like_is_compared_with_like():

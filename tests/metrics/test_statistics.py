@@ -88,6 +88,8 @@ def test_large_samples_with_ties_are_normal():
     ("differences", "why"),
     [
         ([], "none: only 0 pairs, 6 are needed"),
+        ([1], "none: only 1 pair, 6 are needed"),
+        ([0], "none: only 0 of 1 pair differs, 6 are needed"),
         ([1, 2, 3, 4, 5], "none: only 5 pairs, 6 are needed"),
         ([1, 2, 3, 4, 5, 0, 0, 0], "none: only 5 of 8 pairs differ, 6 are needed"),
         ([0] * 9, "none: only 0 of 9 pairs differ, 6 are needed"),

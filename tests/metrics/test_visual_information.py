@@ -73,6 +73,23 @@ def test_constant_slices_are_left_out(truth, noisy):
     assert visual_information_fidelity(noisy, np.full_like(noisy, 0.4), 1.0) is None
 
 
+def test_slices_with_less_than_the_viewers_noise_are_left_out(truth, noisy):
+    """What resampling leaves of a margin must not decide the figure."""
+    faint = np.zeros((43, 52, 2), np.float32)
+    faint[3, 4] = 1e-5
+    value = visual_information_fidelity(noisy, truth, 1.0)
+    pair = (np.concatenate([faint + margin, one], axis=2) for one, margin in ((noisy, 1e-6), (truth, 0.0)))
+    assert visual_information_fidelity(*pair, 1.0) == pytest.approx(value, rel=1e-6)
+
+
+def test_small_contrast_on_a_bright_ground_keeps_its_digits():
+    dip = np.full((64, 64, 2), 0.5)
+    dip[20:40, 20:40] -= 0.05
+    found = visual_information_fidelity((0.9 * dip).astype(np.float32), dip.astype(np.float32), 1.0)
+    slices = (255.0 * np.float32(one[:, :, 0]).astype(np.float64) for one in (0.9 * dip, dip))
+    assert found == pytest.approx(information_shares(*(one - one.mean() for one in slices)), rel=1e-3)
+
+
 def test_slices_that_are_too_small_have_none(truth, noisy):
     assert visual_information_fidelity(noisy[:41], truth[:41], 1.0) is not None
     assert visual_information_fidelity(noisy[:40], truth[:40], 1.0) is None

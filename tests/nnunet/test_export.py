@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from bundle.__main__ import main
 from bundle.arguments import check_arguments
 from bundle.data.ct_volume import write_hu
 from bundle.errors import InputError
@@ -71,6 +72,34 @@ def test_command_line_gives_structures_as_text(source, tmp_path):
     nnunet_export(**check_arguments(nnunet_export, given))
     dataset = json.loads((tmp_path / "raw" / "Dataset501_DeepSparse" / "dataset.json").read_text())
     assert dataset["labels"] == {"background": 0, "bone": 1, "rod": 2}
+
+
+def test_command_line_does_not_lose_names_that_are_given_twice(source, tmp_path, monkeypatch, capsys):
+    words = ["bundle", "nnunet-export", str(source), str(tmp_path / "raw"), "--structures", "{bone: 12, bone: 13}"]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit):
+        main()
+    told = capsys.readouterr().err.strip()
+    assert told == "error: structures: has the name 'bone' twice. Give each structure a name of its own."
+    assert not (tmp_path / "raw").exists()
+
+
+def test_the_home_folder_is_understood(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    nnunet_export("~/prepared", "~/raw")
+    assert (tmp_path / "raw" / "Dataset501_DeepSparse" / "dataset.json").is_file()
+    assert not (tmp_path / "~").exists()
+
+
+def test_sets_too_small_for_folds_are_told(tmp_path, capsys):
+    for number, (count, validation, told) in enumerate([(4, [], True), (5, [], False), (1, ["v"], False)]):
+        sections = {"training": [f"t{case}" for case in range(count)], "validation": validation}
+        source = write_toy_set(
+            tmp_path / f"prepared{number}", {name: cases for name, cases in sections.items() if cases}
+        )
+        nnunet_export(str(source), str(tmp_path / f"raw{number}"))
+        assert ("train with fold all" in capsys.readouterr().out) == told
 
 
 def test_without_structures_values_become_consecutive(source, tmp_path, capsys):
@@ -203,6 +232,21 @@ def test_an_interrupted_export_is_continued(source, tmp_path, monkeypatch):
         "labelsTr/a.nii.gz",
         "labelsTs/b.nii.gz",
     ]
+
+
+def test_an_interrupted_export_under_another_name_is_removed(source, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("the machine stops")
+
+    raw = tmp_path / "raw"
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "write_hu", fail)
+        for number in (501, 50):
+            with pytest.raises(OSError, match="the machine stops"):
+                nnunet_export(str(source), str(raw), dataset_id=number, name="A")
+    assert names(raw) == [".partial-Dataset050_A/dataset.json", ".partial-Dataset501_A/dataset.json"]
+    nnunet_export(str(source), str(raw), name="B")
+    assert sorted(path.name for path in raw.iterdir()) == [".partial-Dataset050_A", "Dataset501_B"]
 
 
 def test_an_interrupted_export_of_other_classes_is_begun_anew(source, tmp_path, monkeypatch):

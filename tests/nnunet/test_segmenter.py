@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -91,11 +92,6 @@ def test_fold_all_serves_where_no_other_was_trained(model):
     assert make(model, folds="all").describe()["folds"] == "all"
 
 
-def test_other_entries_of_labels_are_understood(model):
-    change(model / "dataset.json", labels={"background": 0, "right_lung": [1], "left lung": 2, "ignore": 3})
-    assert make(model).structures == {1: "right lung", 2: "left lung"}
-
-
 def test_readers_that_turn_images_need_no_orientation(model):
     change(model / "dataset.json", orientation=None)
     change(model / "plans.json", image_reader_writer="NibabelIOWithReorient")
@@ -141,16 +137,20 @@ def test_missing_checkpoints_are_named(model):
         make(model, checkpoint="checkpoint_x.pth")
 
 
-def test_several_channels_are_refused(model):
-    change(model / "dataset.json", channel_names={"0": "CT", "1": "PET"})
-    with pytest.raises(InputError, match=r"dataset.json: has the channels .*PET"):
-        make(model)
-
-
-def test_regions_are_refused(model):
-    labels = {"background": 0, "whole": [1, 2], "core": [2]}
-    change(model / "dataset.json", labels=labels, regions_class_order=[1, 2])
-    with pytest.raises(InputError, match=r"overlapping regions, such as whole \[1, 2\]"):
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ({"channel_names": {"0": "CT", "1": "PET"}}, "has the channels .*PET"),
+        (
+            {"labels": {"background": 0, "whole": [1, 2], "core": [2]}},
+            r"has overlapping regions, such as whole \[1, 2\]",
+        ),
+        ({"labels": {"background": 0, "bone": "x"}}, "has the label bone: 'x'"),
+    ],
+)
+def test_other_data_sets_are_refused(model, entries, told):
+    change(model / "dataset.json", **entries)
+    with pytest.raises(InputError, match=rf"dataset\.json: {told}"):
         make(model)
 
 
@@ -162,12 +162,82 @@ def test_cascades_are_refused(model):
         make(model)
 
 
-def test_networks_of_others_are_not_imported(model):
+def change_architecture(model: Path, **arguments) -> None:
     configurations = json.loads((model / "plans.json").read_text())["configurations"]
-    configurations["3d_fullres"]["architecture"]["network_class_name"] = "antigravity.Net"
+    configurations["3d_fullres"]["architecture"]["arch_kwargs"].update(arguments)
     change(model / "plans.json", configurations=configurations)
-    with pytest.raises(InputError, match=r"plans.json: names antigravity.Net, which is not nnU-Net's"):
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        "torch.nn.functional.torch.os.system",
+        "dynamic_network_architectures.building_blocks.helper.torch.os.system",
+    ],
+)
+def test_plans_cannot_run_commands(model, tmp_path, chain):
+    made = tmp_path / "made by the plans"
+    change_architecture(model, nonlin=chain, nonlin_kwargs={"command": f"touch '{made}'"})
+    with pytest.raises(InputError, match=rf"plans\.json: names {re.escape(chain)}, which is not nnU-Net's"):
         make(model)
+    assert not made.exists()
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "told"),
+    [
+        ("architecture", {}, "describes no network"),
+        ("spacing", None, "has the spacing None"),
+        ("resampling_fn_data", "nope", "has the resampling_fn_data 'nope'"),
+    ],
+)
+def test_damaged_plans_are_refused(model, entry, value, told):
+    configurations = json.loads((model / "plans.json").read_text())["configurations"]
+    configurations["3d_fullres"][entry] = value
+    change(model / "plans.json", configurations=configurations)
+    with pytest.raises(InputError, match=rf"plans\.json: {told}"):
+        make(model)
+
+
+def test_networks_that_cannot_be_built_are_refused(model):
+    change_architecture(model, n_stages=3)
+    with pytest.raises(InputError, match=r"plans\.json: cannot be used \(AssertionError: .*resolution stages"):
+        make(model)
+    change(model / "plans.json", configurations={"3d_fullres": None})
+    with pytest.raises(InputError, match=r"plans\.json: cannot be used"):
+        make(model)
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ({"network_weights": [1]}, "has no weights of a network"),
+        ({"init_args": 3}, "is no checkpoint of nnU-Net"),
+        ({"inference_allowed_mirroring_axes": (0, 1, 7)}, r"mirrors the axes \(0, 1, 7\)"),
+        ({"network_weights": {"a": torch.full((2,), float("nan"))}}, "has weights that are not finite"),
+    ],
+)
+def test_damaged_checkpoints_are_refused(model, entries, told):
+    change_checkpoint(model / CHECKPOINT, **entries)
+    with pytest.raises(InputError, match=rf"checkpoint_final\.pth: {told}"):
+        make(model)
+
+
+@pytest.mark.parametrize("folds", [[], [0, 0], "0/../fold_0"])
+def test_folds_that_are_none_are_refused(trained, folds):
+    with pytest.raises(InputError, match=r"segmenter_options\.folds: is "):
+        make(trained.model, folds=folds)
+
+
+def test_the_identity_does_not_depend_on_where_the_model_lies(trained, model, monkeypatch):
+    there = make(trained.model).describe()
+    moved = model.parent / "elsewhere" / trained.model.name
+    shutil.copytree(model, moved)
+    assert make(moved).describe() == there
+    monkeypatch.setenv("HOME", str(moved.parent))
+    assert make(Path("~") / moved.name).describe() == there
+    change(moved / "plans.json", plans_name="another")
+    assert make(moved).describe() != there
 
 
 def test_readers_of_other_images_are_refused(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def summarised(quality: list[dict], structures: list[dict]) -> list[dict]:
     names = ("perturbation", "level", "unit", "views", "method", "reference", "structure", "metric")
     made = []
     for group, values in groups.items():
-        known = [value for value in values if value is not None]
+        known = [value for value in values if value is not None and math.isfinite(value)]
         mean = float(np.mean(known)) if known else None
         several = len(known) > 1
         made.append(
@@ -150,6 +151,13 @@ def make_findings(pictures: list[Picture] | None = None, **changes: Any) -> Find
     return Findings(**(content | changes))
 
 
+def only(quality: list[dict], structures: list[dict], **changes: Any) -> Findings:
+    """Findings of some rows alone."""
+    empty: dict[str, Any] = {name: [] for name in ("comparisons", "agreement", "residuals", "problems")}
+    content = {"quality": quality, "structures": structures, "summary": summarised(quality, structures)}
+    return make_findings(**(empty | content | changes))
+
+
 def perturbed_findings() -> Findings:
     """Two levels of noise at 6 views in two of the three cases."""
     base = make_findings()
@@ -201,7 +209,8 @@ def save_volumes(folder: Path, axes: str = "LPS", oblique_deg: float = 0.0) -> l
 
 def make_picture(paths: list[Path], case: str = "a", method: str = "fdk", views: int = 6) -> Picture:
     truth, volume, reference, mask = paths
-    return Picture(case, method, views, "none", None, "", volume, truth, mask, reference, (-1000.0, 1000.0), "See it.")
+    files = (volume, truth, mask, reference)
+    return Picture(case, method, views, "none", None, "", *files, (-1000.0, 1000.0), "See it.", {1: RIGHT})
 
 
 class Page(HTMLParser):

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
-from bundle.report.metrics import PSNR
+import pytest
+
+from bundle.metrics import bootstrap_interval
+from bundle.metrics.catalogue import PSNR
 from bundle.report.page import render_page
-from bundle.report.robustness import change, levels_of, perturbations
+from bundle.report.robustness import experiments
 from bundle.report.selection import Selection
-from tests.report.examples import Page, perturbed_findings
+from tests.report.examples import Page, only, perturbed_findings, quality_row
 
 
 def test_changes_are_over_the_same_cases():
-    selection = Selection(perturbed_findings())
-    assert perturbations(selection) == {"noise": [6]}
-    assert levels_of(selection, "noise", 6) == [(1e3, "photons"), (1e5, "photons")]
-    found = change(selection, PSNR, "", "", ("noise", 1e3), 6, "fdk")
+    (experiment,) = experiments(Selection(perturbed_findings()))
+    assert (experiment.name, experiment.views) == ("noise", 6)
+    assert experiment.levels == [(1e5, "photons"), (1e3, "photons")]
+    changes = experiment.changes[PSNR, "", ""]
+    assert list(changes) == ["fdk"]
+    found = changes["fdk"][1]
     # Cases a and b alone: 22.6 and 23.6 dB without noise, 12 and 15 dB with it.
     assert (round(found.before, 6), found.after, found.n, found.undefined) == (23.1, 13.5, 2, 0)
-    assert change(selection, PSNR, "", "", ("noise", 1e3), 6, "deepsparse") is None
 
 
 def test_undefined_values_are_counted():
@@ -22,8 +26,21 @@ def test_undefined_values_are_counted():
     for row in findings.quality:
         if row["perturbation"] == "noise" and row["case"] == "b":
             row["psnr_db"] = None
-    found = change(Selection(findings), PSNR, "", "", ("noise", 1e3), 6, "fdk")
-    assert (found.after, found.n, found.undefined) == (12.0, 1, 1)
+    (experiment,) = experiments(Selection(findings))
+    found = experiment.changes[PSNR, "", ""]["fdk"][1]
+    assert (found.after, found.n, found.undefined, found.interval) == (12.0, 1, 1, None)
+
+
+def test_intervals_are_of_the_paired_cases():
+    quality = [quality_row(case, "fdk", 6, 30.0) for case in "ab"]
+    noisy = {"a": 20.0, "b": 20.5, "c": 2.0, "d": 2.5}
+    quality += [
+        quality_row(case, "fdk", 6, psnr, "noise", level) for level in (1e3, 1e4) for case, psnr in noisy.items()
+    ]
+    (experiment,) = experiments(Selection(only(quality, [])))
+    for found in experiment.changes[PSNR, "", ""]["fdk"]:
+        assert found.after == 20.25
+        assert found.interval == pytest.approx(bootstrap_interval([20.0, 20.5]))
 
 
 def test_the_section_stands_before_the_cases():
@@ -32,8 +49,9 @@ def test_the_section_stands_before_the_cases():
     assert page.headings.index("Robustness") == page.headings.index("Cases, worst first") - 1
     table = page.tables["noise, 6 views: means, and their change over the same cases"]
     assert table == [
-        ["Metric", "Method", "without", "1000 photons", "100000 photons"],
-        ["PSNR (dB)", "fdk", "23.10", "13.50 \u22129.60, n = 2", "21.00 \u22122.10, n = 2"],
+        ["Metric", "Method", "without", "100,000 photons", "1,000 photons"],
+        ["PSNR (dB)", "fdk", "23.10", "21.00 \u22122.10, n = 2", "13.50 \u22129.60, n = 2"],
         ["left lung Dice", "fdk", "0.875", "0.500 \u22120.375, n = 2", "0.500 \u22120.375, n = 2"],
     ]
-    assert 'aria-label="PSNR (dB) at 6 views against the level of noise, by method; dotted: without it."' in document
+    label = "PSNR (dB) with 6 views against the level of noise, from mild to strong, by method; dotted: without it."
+    assert f'aria-label="{label}"' in document

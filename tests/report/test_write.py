@@ -6,7 +6,7 @@ import math
 import pytest
 
 from bundle.errors import InputError
-from bundle.report import write_report
+from bundle.report import REPORT, write, write_report
 from bundle.report.write import REPORT_FILES
 from bundle.tables import read_rows
 from tests.report.examples import make_findings, make_picture, save_volumes
@@ -19,7 +19,8 @@ def test_all_files_are_written_and_hold_all_rows(tmp_path):
     write_report(findings, tmp_path / "out", max_pictures=1)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(REPORT_FILES)
     record = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert record["quality"][0]["psnr_db"] is None
+    assert record["quality"][0]["psnr_db"] == "inf"
+    assert read_rows(tmp_path / "out" / "quality.csv")[0]["psnr_db"] == "inf"
     assert record["quality"][1:] == findings.quality[1:]
     assert record["agreement"] == findings.agreement
     assert record["settings"] == findings.settings
@@ -32,12 +33,39 @@ def test_all_files_are_written_and_hold_all_rows(tmp_path):
 
 
 def test_existing_reports_are_kept_unless_told(tmp_path):
-    (tmp_path / "agreement.csv").write_text("mine")
-    with pytest.raises(InputError, match=r"agreement\.csv: exists already"):
+    (tmp_path / REPORT).write_text("mine")
+    with pytest.raises(InputError, match=r"report\.html: exists already"):
         write_report(make_findings(), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["agreement.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == [REPORT]
     write_report(make_findings(), tmp_path, overwrite=True)
     assert read_rows(tmp_path / "agreement.csv")[0]["bias_ml"] == "-140.04"
+
+
+def test_a_killed_run_leaves_no_report_and_can_be_repeated(tmp_path, monkeypatch):
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    write_report(make_findings(title="old"), tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "write_json", kill)
+        with pytest.raises(KeyboardInterrupt):
+            write_report(make_findings(title="new"), tmp_path, overwrite=True)
+    assert not (tmp_path / REPORT).exists()
+    assert (tmp_path / "quality.csv").exists()
+    write_report(make_findings(title="new"), tmp_path)
+    assert "<h1>new</h1>" in (tmp_path / REPORT).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [("quality", "psnr_db", "high"), ("summary", "views", "six"), ("agreement", "n", None)],
+)
+def test_what_is_no_number_is_named_before_anything_is_written(tmp_path, table, column, value):
+    findings = make_findings()
+    getattr(findings, table)[0][column] = value
+    with pytest.raises(InputError, match=f"row 1 of the table {table}: has {value!r} as {column}"):
+        write_report(findings, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_incomplete_rows_are_named_before_anything_is_written(tmp_path):

@@ -17,7 +17,18 @@ def test_makes_a_segmenter_with_its_options():
     assert made.threshold_hu == -500.0
 
 
+def test_hu_are_checked_unless_told_otherwise():
+    assert make_segmenter("lung_threshold").check_hu
+    assert not make_segmenter("lung_threshold", {}, check_hu=False).check_hu
+    assert make_segmenter("lung_threshold", {"check_hu": True}, check_hu=False).check_hu
+
+
 def test_names_what_there_is():
+    for options in ("threshold_hu=-500", ["a"], 3):
+        with pytest.raises(InputError, match=r"segmenter_options: is .*Give names and values"):
+            make_segmenter("lung_threshold", options)
+    with pytest.raises(InputError, match="segmenter: is None"):
+        make_segmenter(None)
     with pytest.raises(InputError, match=r"segmenter: is 'lungs'.*lung_threshold, lungmask, nnunet, monai_bundle"):
         make_segmenter("lungs")
     with pytest.raises(InputError, match=r"has thershold, which lung_threshold does not take.*threshold_hu"):

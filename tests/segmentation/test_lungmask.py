@@ -159,6 +159,18 @@ def test_refuses_other_weights(tmp_path, lobe_weights):
         LungMask("R231", weights=str(lobe_weights))
 
 
+def test_refuses_weights_in_another_order(tmp_path, weights):
+    state = torch.load(weights, weights_only=True)
+    torch.save(dict(reversed(state.items())), tmp_path / "reversed.pth")
+    with pytest.raises(InputError, match=r"reversed\.pth: lists its entries in another order"):
+        LungMask(weights=str(tmp_path / "reversed.pth"))
+
+
+def test_finds_weights_in_the_home_folder(monkeypatch, weights):
+    monkeypatch.setenv("HOME", str(weights.parent))
+    assert LungMask(weights=f"~/{weights.name}", device="cpu").describe()["weights"] == weights.name
+
+
 def test_refuses_unknown_models_and_options_that_do_not_belong():
     with pytest.raises(InputError, match="Use one of R231, LTRCLobes, R231CovidWeb"):
         LungMask("R232")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bundle.data.grids import check_same_grid, on_grid, read_volume, same_grid
 from bundle.errors import InputError
-from bundle.evaluation.grids import check_same_grid, on_grid, read_volume, same_grid
 from tests.evaluation.volumes import AFFINE_RAS, SHAPE, chest, save
 
 

@@ -12,7 +12,7 @@ from bundle.data.ct_volume import read_ct
 from bundle.errors import InputError
 from bundle.optional import require
 
-__all__ = ["Volume", "on_grid", "read_volume", "same_grid"]
+__all__ = ["Volume", "check_same_grid", "on_grid", "read_volume", "same_grid"]
 
 _TOLERANCE_VOXELS = 0.05
 _AIR_HU = -1000.0

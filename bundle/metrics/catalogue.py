@@ -1,7 +1,8 @@
-"""The figures of merit: what they are called and how they are told."""
+"""The figures of merit: what they are called, how they are told, and which values are the better ones."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 __all__ = ["DICE", "METRICS", "PSNR", "QUALITY", "STRUCTURE", "Metric"]
@@ -30,6 +31,16 @@ class Metric:
         """Name and unit."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
+    @property
+    def best(self) -> Callable[[Iterable[float]], float]:
+        """Picks the best of some values."""
+        return max if self.more_is_better else min
+
+    @property
+    def worst(self) -> Callable[[Iterable[float]], float]:
+        """Picks the worst of some values."""
+        return min if self.more_is_better else max
+
 
 PSNR = Metric("psnr_db", "PSNR", "dB", 2, True)
 DICE = Metric("dice", "Dice", "", 3, True)
@@ -39,5 +50,8 @@ QUALITY = (
     Metric("ssim_slices", "SSIM slices", "", 3, True),
     Metric("vif", "VIF", "", 3, True),
 )
+"""Figures of whole volumes."""
 STRUCTURE = (DICE, Metric("assd_mm", "ASSD", "mm", 2, False), Metric("hd95_mm", "HD95", "mm", 2, False))
+"""Figures of structures."""
 METRICS = {metric.key: metric for metric in (*QUALITY, *STRUCTURE)}
+"""All of them by their column."""
