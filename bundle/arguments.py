@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bundle.errors import InputError
+from bundle.optional import require
 
-__all__ = ["check_arguments", "check_flags", "parse_device"]
+__all__ = ["check_arguments", "check_flags", "parse_device", "read_mapping"]
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "nothing"}
@@ -80,6 +81,29 @@ def parse_device(name: str | None) -> Any:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError("device", f"{name!r} is not available here.", "Use cpu, or leave it out.") from error
     return device
+
+
+def read_mapping(given: Any, name: str) -> dict[str, Any]:
+    """Names with values, as an argument gives them.
+
+    Args:
+        given: a mapping, or the text of one in YAML or JSON, as it comes from a command line; none if None.
+        name: what to name in messages.
+
+    Raises:
+        InputError: when it is something else.
+        ImportError: when it is text and pyyaml is missing.
+    """
+    value = {} if given is None else given
+    if isinstance(value, str):
+        yaml = require("yaml", "pyyaml", f"{name} as text")
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError:
+            value = None
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InputError(name, f"is {given!r}.", 'Give names and values, as "{device: cpu}".')
+    return dict(value)
 
 
 def _fit(value: Any, kind: Any) -> tuple[bool, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from bundle.arguments import check_arguments, check_flags, parse_device
+from bundle.arguments import check_arguments, check_flags, parse_device, read_mapping
 from bundle.errors import InputError
 
 
@@ -72,3 +72,17 @@ def test_devices():
             parse_device(name)
     with pytest.raises(InputError, match="'meta' is none to compute on"):
         parse_device("meta")
+
+
+def test_mappings_come_as_such_or_as_text():
+    assert read_mapping(None, "options") == {}
+    assert read_mapping({"device": "cpu"}, "options") == {"device": "cpu"}
+    pytest.importorskip("yaml", reason="needs pyyaml")
+    # A command line leaves what is no literal of Python as text.
+    assert read_mapping("{weights: /models/unet.pth, batch_size: 4}", "options") == {
+        "weights": "/models/unet.pth",
+        "batch_size": 4,
+    }
+    for given in ("weights=none.pth", "{a: [}", "[1]", "{1: a}", 5):
+        with pytest.raises(InputError, match=r"options: is .*. Give names and values"):
+            read_mapping(given, "options")

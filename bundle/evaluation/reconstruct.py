@@ -142,7 +142,7 @@ def _check_settings(settings: dict[str, str], folder: Path, overwrite: bool) -> 
     if earlier == settings:
         return
     if earlier is not None:
-        if not overwrite:
+        if _has_volumes(folder) and not overwrite:
             raise InputError(
                 folder,
                 f"holds reconstructions with other settings: {told_changes(earlier, settings)}.",
@@ -163,7 +163,7 @@ def _check_origin(item: Mapping[str, Any], folder: Path, overwrite: bool) -> Non
     if earlier == origin:
         return
     if case.is_dir() and any(case.iterdir()):
-        if not overwrite:
+        if _has_volumes(case) and not overwrite:
             raise InputError(
                 case,
                 f"was reconstructed from another image than {item['image']}.",
@@ -171,6 +171,11 @@ def _check_origin(item: Mapping[str, Any], folder: Path, overwrite: bool) -> Non
             )
         _discard(case)
     write_json(origin, case / _ORIGIN)
+
+
+def _has_volumes(folder: Path) -> bool:
+    """Whether anything was reconstructed; a run that failed before leaves notes alone."""
+    return any(folder.rglob("*.nii*"))
 
 
 def _discard(path: Path) -> None:

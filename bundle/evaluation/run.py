@@ -44,7 +44,7 @@ class SegmentationEvaluation:
         output_dir: folder for report.html, tables, label maps and reconstructions.
         configs: configuration files of the evaluation that reconstructs.
         settings: its settings that differ; None leaves one as it is.
-        changes: further ones, as they are.
+        changes: further ones, as they are; also as YAML text.
         volumes: reconstructions that are there (see :func:`list_reconstructions`); None reconstructs.
         dataset_dir: the data set, for the label maps of its cases and what they mean.
         section: its section, for the label maps of volumes that are there.
@@ -69,7 +69,7 @@ class SegmentationEvaluation:
         output_dir: str | Path,
         configs: Sequence[str],
         settings: Mapping[str, Any] | None = None,
-        changes: Mapping[str, Any] | None = None,
+        changes: Mapping[str, Any] | str | None = None,
         volumes: str | None = None,
         dataset_dir: str = "",
         section: str = "test",

@@ -11,6 +11,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 import bundle
+from bundle.arguments import read_mapping
 from bundle.errors import InputError
 
 __all__ = ["check_method", "chosen_window", "merged_settings", "package_versions"]
@@ -18,17 +19,14 @@ __all__ = ["check_method", "chosen_window", "merged_settings", "package_versions
 _PACKAGES = ("monai", "torch", "numpy", "scipy", "scikit-image", "torchmetrics", "lungmask", "nnunetv2", "nibabel")
 
 
-def merged_settings(settings: Mapping[str, Any] | None, changes: Mapping[str, Any] | None) -> dict[str, Any]:
+def merged_settings(settings: Mapping[str, Any] | None, changes: Mapping[str, Any] | str | None) -> dict[str, Any]:
     """Settings of the reconstructing evaluation: those that are not None, and further ones as they are.
 
     Raises:
         InputError: when the further ones are no settings.
     """
-    if changes is not None and not isinstance(changes, Mapping):
-        raise InputError(
-            "changes", f"are {changes!r}.", 'Give settings with their values, as "{volume_shape: [64,64,64]}".'
-        )
-    return {**{name: value for name, value in (settings or {}).items() if value is not None}, **(changes or {})}
+    chosen = {name: value for name, value in (settings or {}).items() if value is not None}
+    return {**chosen, **read_mapping(changes, "changes")}
 
 
 def chosen_window(

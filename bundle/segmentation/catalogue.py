@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from bundle.arguments import check_arguments
+from bundle.arguments import check_arguments, read_mapping
 from bundle.errors import InputError
 from bundle.segmentation.segmenter import Segmenter
 
@@ -22,12 +22,12 @@ SEGMENTERS: dict[str, tuple[str, str]] = {
 """Module and class by name; a module is imported when its segmenter is made."""
 
 
-def make_segmenter(name: str, options: Mapping[str, Any] | None = None, check_hu: bool = True) -> Segmenter:
+def make_segmenter(name: str, options: Mapping[str, Any] | str | None = None, check_hu: bool = True) -> Segmenter:
     """A segmenter by name, ready to use.
 
     Args:
         name: one of SEGMENTERS.
-        options: the segmenter's own, such as weights.
+        options: the segmenter's own, such as weights; also as YAML text.
         check_hu: refuse volumes whose values cannot be HU, unless the options say otherwise.
 
     Raises:
@@ -38,9 +38,7 @@ def make_segmenter(name: str, options: Mapping[str, Any] | None = None, check_hu
         raise InputError("segmenter", f"is {name!r}.", f"Use one of {', '.join(SEGMENTERS)}.")
     module, class_name = SEGMENTERS[name]
     made = getattr(importlib.import_module(module), class_name)
-    if not isinstance(options, Mapping | None):
-        raise InputError("segmenter_options", f"is {options!r}.", 'Give names and values, as "{device: cpu}".')
-    given = {"check_hu": check_hu, **(options or {})}
+    given = {"check_hu": check_hu, **read_mapping(options, "segmenter_options")}
     known = inspect.signature(made).parameters
     unknown = sorted(map(str, set(given) - set(known)))
     if unknown:

@@ -143,6 +143,13 @@ def test_volumes_of_another_image_of_the_same_name_are_not_taken(changes, tmp_pa
     assert not np.array_equal(first["fdk", 4], second["fdk", 4])
 
 
+def test_a_run_that_failed_before_it_reconstructed_can_be_repeated_with_other_settings(changes, tmp_path):
+    one = {**changes, "view_counts": [4]}
+    with refused("nothing.pt: does not exist"):
+        reconstruct_all(CONFIGS, {**one, "checkpoint": "nothing.pt"}, tmp_path / "r", UNPERTURBED)
+    assert len(reconstruct_all(CONFIGS, one, tmp_path / "r", UNPERTURBED)) == 2
+
+
 def test_a_run_killed_while_it_throws_away_can_be_repeated(changes, tmp_path):
     one = {**changes, "view_counts": [4]}
     reconstruct_all(CONFIGS, one, tmp_path / "r", UNPERTURBED)

@@ -122,7 +122,7 @@ def test_a_killed_run_goes_on(settings, tmp_path):
         ),
         ({"volumes": None, "perturbations": {"missing_views": [6]}}, "perturbations.missing_views: leaves none of 6"),
         ({"changes": {"volume_shap": [8]}}, "changes.volume_shap: is no setting"),
-        ({"changes": "fast"}, "changes: are 'fast'"),
+        ({"changes": "fast"}, "changes: is 'fast'"),
         ({"hu_window": [1024, -1000]}, "hu_window: is .*. Give two numbers, the lower first"),
         ({"hu_window": ["a", 2]}, "hu_window: is"),
         ({"max_pictures": "a"}, "max_pictures: is 'a'"),
