@@ -16,7 +16,7 @@ def read_rows(path: str | os.PathLike) -> list[dict[str, str]]:
     """Rows of a table, none if there is no such file."""
     if not Path(path).is_file():
         return []
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:  # with or without the mark of spreadsheets
         return list(csv.DictReader(file))
 
 

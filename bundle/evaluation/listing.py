@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from pathlib import Path
@@ -112,8 +111,7 @@ def _number(text: str) -> float | None:
 
 def _read_table(path: Path) -> list[dict[str, str]]:
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:  # with the mark that spreadsheets put first
-            return list(csv.DictReader(file))
+        return read_rows(path)
     except ValueError as error:
         raise InputError(path, "is not a CSV file in UTF-8.", "Save it as one.") from error
 

@@ -18,7 +18,7 @@ from bundle.errors import naming
 from bundle.json_files import read_json_object, write_json
 from bundle.segmentation.segmenter import Segmenter
 
-__all__ = ["MaskStore", "checksum", "write_labels"]
+__all__ = ["MaskStore", "checksum"]
 
 
 @dataclass
@@ -58,7 +58,7 @@ class MaskStore:
         with naming(source):
             labels = self.segmenter(*volume)
         note.unlink(missing_ok=True)  # a label map beside it is another's from now on
-        write_labels(labels, volume[1], path)
+        write_nifti(labels, volume[1], path)
         write_json(made_from, note)
         return labels, path
 
@@ -70,8 +70,3 @@ def checksum(volume: Volume, **settings: Any) -> str:
     digest = hashlib.sha256(told.encode())
     digest.update(np.ascontiguousarray(values))
     return digest.hexdigest()
-
-
-def write_labels(labels: np.ndarray, affine_ras: np.ndarray, path: Path) -> None:
-    """Writes a label map [X, Y, Z] as NIfTI, complete or not at all."""
-    write_nifti(labels, affine_ras, path)

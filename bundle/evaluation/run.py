@@ -16,7 +16,7 @@ from bundle.byte_ranges import is_url
 from bundle.errors import InputError
 from bundle.evaluation.labels import LabelStructures, labels_by_case
 from bundle.evaluation.listing import list_reconstructions
-from bundle.evaluation.perturbations import list_perturbations
+from bundle.evaluation.perturbations import UNPERTURBED, list_perturbations
 from bundle.evaluation.problems import MISSING_POLICY, labels_left_out, missing_structures
 from bundle.evaluation.reconstruct import parse_evaluation, planned_methods, reconstruct_all
 from bundle.evaluation.reconstruction import Reconstruction
@@ -117,11 +117,12 @@ class SegmentationEvaluation:
         check_output(self.output_dir / REPORT, self.overwrite)
         reconstructions = self._reconstructions()
         check_method(self.method, [one.method for one in reconstructions])
-        window = self.hu_window
-        scorer = Scorer(self.segmenter, self.output_dir, window, self.label_structures, self.resample, self.check_hu)
+        scorer = Scorer(
+            self.segmenter, self.output_dir, self.hu_window, self.label_structures, self.resample, self.check_hu
+        )
         ordered = sorted(reconstructions, key=lambda one: str(one.truth))  # a truth is read once; order is stable
         scores = {id(one): scorer(one) for one in progress(ordered, desc="segmenting and comparing", unit="volume")}
-        findings = self._findings(reconstructions, [scores[id(one)] for one in reconstructions], window)
+        findings = self._findings(reconstructions, [scores[id(one)] for one in reconstructions], scorer.masks.identity)
         write_report(findings, self.output_dir, overwrite=True, max_pictures=self.max_pictures)
         for problem in findings.problems:
             log.warning(problem)
@@ -177,7 +178,7 @@ class SegmentationEvaluation:
         return self.output_dir / "reconstructions" / perturbation
 
     def _findings(
-        self, reconstructions: Sequence[Reconstruction], scores: Sequence[Score], window: tuple[float, float]
+        self, reconstructions: Sequence[Reconstruction], scores: Sequence[Score], segmenter: Mapping[str, str]
     ) -> Findings:
         quality = [score.quality for score in scores]
         structures = [row for score in scores for row in score.structures]
@@ -189,7 +190,7 @@ class SegmentationEvaluation:
                 truth=one.truth,
                 mask=score.mask,
                 reference_mask=score.reference_masks["segmented"],
-                hu_window=window,
+                hu_window=self.hu_window,
                 structures=self.segmenter.structures,
                 caption="Both masks are the segmenter's: of the truth, and of the reconstruction.",
             )
@@ -198,7 +199,7 @@ class SegmentationEvaluation:
         return Findings(
             title=self.title,
             method=self.method,
-            settings=self._settings(quality, window),
+            settings=self._settings(quality, segmenter),
             versions=package_versions(),
             policy=MISSING_POLICY,
             quality=quality,
@@ -213,16 +214,16 @@ class SegmentationEvaluation:
 
     def _residuals(self) -> Path:
         """The table of projection residuals beside the volumes, if there is one."""
-        folder = self._folder("none") if self.volumes is None else Path(self.volumes)
+        folder = self._folder(UNPERTURBED.folder) if self.volumes is None else Path(self.volumes)
         return folder / "residuals.csv"
 
-    def _settings(self, quality: Sequence[Mapping[str, Any]], window: tuple[float, float]) -> dict[str, Any]:
+    def _settings(self, quality: Sequence[Mapping[str, Any]], segmenter: Mapping[str, str]) -> dict[str, Any]:
         def seen(name: str) -> list[str]:
             return sorted({str(row[name]) for row in quality if row.get(name)})
 
         return {
-            "segmenter": dict(self.segmenter.describe()),
-            "HU window": f"{window[0]:g} to {window[1]:g}",
+            "segmenter": dict(segmenter),
+            "HU window": "{:g} to {:g}".format(*self.hu_window),
             "data range": 1.0,
             "created": datetime.date.today().isoformat(),
             "volumes": self.volumes or "reconstructed",

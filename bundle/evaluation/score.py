@@ -12,15 +12,18 @@ import nibabel as nib
 import numpy as np
 
 import bundle
+from bundle.data.ct_volume import write_hu
 from bundle.data.grids import Volume, check_same_grid, on_grid, read_volume, same_grid
+from bundle.data.nifti import write_nifti
 from bundle.evaluation.labels import LabelStructures, read_labels
-from bundle.evaluation.masks import MaskStore, checksum, write_labels
+from bundle.evaluation.masks import MaskStore, checksum
 from bundle.evaluation.reconstruction import Reconstruction
 from bundle.json_files import read_json_object, write_json
 from bundle.metrics.catalogue import QUALITY
 from bundle.metrics.image_quality import psnr, quality
 from bundle.metrics.overlap import overlap_rows
 from bundle.physics.attenuation import hu_to_unit
+from bundle.report.numbers import plain
 
 __all__ = ["Score", "Scorer"]
 
@@ -45,6 +48,25 @@ class Score:
     volume: Path
     mask: Path
     reference_masks: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A label map of the truth: [X, Y, Z] values, its file, the structures' names, and a checksum of it all."""
+
+    labels: np.ndarray
+    file: Path
+    names: Mapping[int, str]
+    checksum: str
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """A truth, the checksum of it, and what reconstructions are compared with."""
+
+    volume: Volume
+    checksum: str
+    references: Mapping[str, _Reference]
 
 
 class Scorer:
@@ -74,8 +96,7 @@ class Scorer:
         self.label_structures = label_structures
         self.resample = resample
         self.check_hu = check_hu
-        self._truth: tuple[Path, Volume] | None = None
-        self._labels: tuple[tuple[str, str, Path], np.ndarray] | None = None
+        self._truth: tuple[tuple, _Truth] | None = None
 
     def __call__(self, reconstruction: Reconstruction) -> Score:
         """Scores one reconstruction.
@@ -83,29 +104,27 @@ class Scorer:
         Raises:
             InputError: when a volume cannot be read, is not HU, or lies on another grid than the truth.
         """
-        truth = self._read_truth(reconstruction.truth)
-        volume, path = self._read_reconstruction(reconstruction, truth)
+        truth = self._read_truth(reconstruction)
+        volume, path = self._read_reconstruction(reconstruction, truth.volume)
         mask, mask_path = self.masks.segment(volume, reconstruction.stem, reconstruction.volume)
-        references = self._references(reconstruction, truth)
         record_path = self.folder / "scores" / f"{reconstruction.stem}.json"
         key = {
             "volume": checksum(volume, hu_window=self.hu_window, quality=dict(reconstruction.quality)),
-            "truth": checksum(truth),
+            "truth": truth.checksum,
             "mask": checksum((mask, volume[1])),
-            **{name: checksum((labels, truth[1]), names=names) for name, (labels, _, names) in references.items()},
+            **{name: reference.checksum for name, reference in truth.references.items()},
             "version": bundle.__version__,
         }
         record = read_json_object(record_path)
         if record is None or record.get("key") != key:
             rows = [
                 {"reference": name, **row}
-                for name, (labels, _, names) in references.items()
-                for row in self._compare(mask, labels, names, truth[1])
+                for name, reference in truth.references.items()
+                for row in self._compare(mask, reference, truth.volume[1])
             ]
-            measured = self._quality(reconstruction, volume, truth)
-            if measured["psnr_db"] == math.inf:  # which JSON cannot say
-                measured["psnr_db"] = "inf"
-            record = {"key": key, "quality": measured, "structures": rows}
+            record = plain(
+                {"key": key, "quality": self._quality(reconstruction, volume, truth.volume), "structures": rows}
+            )
             write_json(record, record_path)
         keys = reconstruction.keys
         provenance = {"volume_sha256": key["volume"], "truth_sha256": key["truth"]}
@@ -114,12 +133,15 @@ class Scorer:
             [{**keys, **row} for row in record["structures"]],
             path,
             mask_path,
-            {name: file for name, (_, file, _) in references.items()},
+            {name: reference.file for name, reference in truth.references.items()},
         )
 
-    def _read_truth(self, path: Path) -> Volume:
-        if self._truth is None or self._truth[0] != path:  # reconstructions of a case follow each other
-            self._truth = path, read_volume(path, self.check_hu)
+    def _read_truth(self, reconstruction: Reconstruction) -> _Truth:
+        """The truth with its references; reconstructions of a case follow each other and share it."""
+        key = (reconstruction.case, reconstruction.truth, reconstruction.labels)
+        if self._truth is None or self._truth[0] != key:
+            volume = read_volume(reconstruction.truth, self.check_hu)
+            self._truth = key, _Truth(volume, checksum(volume), self._references(reconstruction, volume))
         return self._truth[1]
 
     def _read_reconstruction(self, reconstruction: Reconstruction, truth: Volume) -> tuple[Volume, Path]:
@@ -131,37 +153,32 @@ class Scorer:
             return (volume[0], truth[1]), path
         volume = on_grid(volume, truth), truth[1]
         path = self.folder / "resampled" / f"{reconstruction.stem}.nii.gz"
-        write_labels(np.rint(volume[0]).astype(np.int16), volume[1], path)
+        write_hu(*volume, path)
         return volume, path
 
-    def _references(
-        self, reconstruction: Reconstruction, truth: Volume
-    ) -> dict[str, tuple[np.ndarray, Path, dict[int, str]]]:
-        """Label map, its file, and the structures' names, of each reference."""
+    def _references(self, reconstruction: Reconstruction, truth: Volume) -> dict[str, _Reference]:
+        """The segmenter's label map of the truth, and the given one, by name of the reference."""
         names = dict(self.masks.segmenter.structures)
         stem = f"truth/{reconstruction.case}"
         labels, path = self.masks.segment(truth, f"{stem}_segmented", reconstruction.truth)
-        references = {"segmented": (labels, path, names)}
+        references = {"segmented": _Reference(labels, path, names, checksum((labels, truth[1]), names=names))}
         if self.label_structures is not None and reconstruction.labels is not None:
+            names = self.label_structures.names
+            labels = read_labels(reconstruction.labels, self.label_structures, truth)
             path = self.masks.folder / f"{stem}_labels.nii.gz"
-            key = (reconstruction.case, str(reconstruction.labels), reconstruction.truth)
-            if self._labels is None or self._labels[0] != key:
-                self._labels = key, read_labels(reconstruction.labels, self.label_structures, truth)
-                write_labels(self._labels[1], truth[1], path)
-            references["labels"] = (self._labels[1], path, self.label_structures.names)
+            write_nifti(labels, truth[1], path)
+            references["labels"] = _Reference(labels, path, names, checksum((labels, truth[1]), names=names))
         return references
 
-    def _compare(
-        self, mask: np.ndarray, reference: np.ndarray, names: Mapping[int, str], affine_ras: np.ndarray
-    ) -> list[dict[str, Any]]:
+    def _compare(self, mask: np.ndarray, reference: _Reference, affine_ras: np.ndarray) -> list[dict[str, Any]]:
         """Rows of the structures that both label maps know."""
         voxel_mm = nib.affines.voxel_sizes(affine_ras)
-        numbers = {name: number for number, name in names.items()}
+        numbers = {name: number for number, name in reference.names.items()}
         shared = [(label, numbers[name]) for label, name in self.masks.segmenter.structures.items() if name in numbers]
-        renamed = np.zeros(reference.shape, dtype=mask.dtype)
+        renamed = np.zeros(reference.labels.shape, dtype=mask.dtype)
         for label, number in shared:
-            renamed[reference == number] = label
-        structures = {label: names[number] for label, number in shared}
+            renamed[reference.labels == number] = label
+        structures = {label: reference.names[number] for label, number in shared}
         return overlap_rows(mask, renamed, structures, voxel_mm)
 
     def _quality(self, reconstruction: Reconstruction, volume: Volume, truth: Volume) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from bundle.data.grids import Volume, check_same_grid, read_volume
 from bundle.report.findings import Picture
+from bundle.segmentation.frame import turned
 from bundle.visual import PLANES, plane
 
 __all__ = ["PictureSlices", "SliceReader"]
@@ -70,7 +70,7 @@ class SliceReader:
         """
         reference = self._reference(picture.reference_mask)
         mask = _read(picture.mask, reference.grid, picture.reference_mask)
-        shape, voxel_mm = mask.shape, _voxel_mm(reference.grid[1])
+        shape, voxel_mm = mask.shape, turned(*reference.grid, "LPS").spacing_mm
         where = reference.where or _fullest(mask > 0) or tuple(n // 2 for n in shape)
         masks = _cut(mask, where)
         del mask
@@ -92,10 +92,10 @@ class SliceReader:
     def _reference(self, path: Path) -> _Reference:
         if path not in self._references:
             values, affine = read_volume(path, check_hu=False)
-            turned = _in_lps(values, affine)
-            where = _fullest(turned > 0)
+            oriented = turned(values, affine, "LPS").values
+            where = _fullest(oriented > 0)
             if where is not None:
-                self._shared[path, where] = _cut(turned, where)
+                self._shared[path, where] = _cut(oriented, where)
             self._references[path] = _Reference((np.broadcast_to(np.uint8(0), values.shape), affine), where)
         return self._references[path]
 
@@ -110,25 +110,11 @@ def _read(path: Path, grid: Volume, other: Path) -> np.ndarray:
     """[left, back, head] values of a volume that lies on a grid, which is another file's."""
     volume = read_volume(path, check_hu=False)
     check_same_grid(volume, grid, path, other)
-    return _in_lps(volume[0], grid[1])
+    return turned(volume[0], grid[1], "LPS").values
 
 
 def _labels(values: np.ndarray) -> np.ndarray:
     return np.rint(values).astype(np.int32)
-
-
-def _in_lps(values: np.ndarray, affine_ras: np.ndarray) -> np.ndarray:
-    """The volume with axes that run left, back and head, or nearly so where it is oblique."""
-    wanted = nib.orientations.axcodes2ornt("LPS")
-    turn = nib.orientations.ornt_transform(nib.orientations.io_orientation(affine_ras), wanted)
-    return nib.orientations.apply_orientation(values, turn)
-
-
-def _voxel_mm(affine_ras: np.ndarray) -> list[float]:
-    """Voxel size towards left, back and head."""
-    spacing = nib.affines.voxel_sizes(affine_ras)
-    axes = list(nib.orientations.io_orientation(affine_ras)[:, 0].astype(int))
-    return [float(spacing[axes.index(axis)]) for axis in range(3)]
 
 
 def _cut(values: np.ndarray, where: tuple[int, ...]) -> Slices:

@@ -12,7 +12,7 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from bundle.data.checks import check_finite, check_hounsfield, check_spatial
 from bundle.errors import InputError
 
-__all__ = ["Oriented", "check_labels", "check_volume", "in_orientation"]
+__all__ = ["Oriented", "check_labels", "check_volume", "in_orientation", "turned"]
 
 MOST_OBLIQUE_DEG = 20.0
 _SOURCE = "volume"  # callers that know its file put the name before it, by bundle.errors.naming
@@ -54,20 +54,26 @@ def in_orientation(hu: np.ndarray, affine_ras: np.ndarray, axcodes: str) -> Orie
             axes is the asked one.
     """
     affine = np.asarray(affine_ras, dtype=float)
-    own = io_orientation(affine)
-    tilt = _tilt_deg(affine, own)
+    tilt = _tilt_deg(affine, io_orientation(affine))
     if tilt > MOST_OBLIQUE_DEG:
         raise InputError(
             _SOURCE,
             f"has an axis {tilt:.0f} degrees off the patient's axes.",
             "Resample it to a grid along them, such as the truth's.",
         )
-    wanted = axcodes2ornt(tuple(axcodes))
-    turned = affine @ inv_ornt_aff(ornt_transform(own, wanted), hu.shape)
-    spacing = nib.affines.voxel_sizes(turned)
+    return turned(hu, affine, axcodes)
+
+
+def turned(values: np.ndarray, affine_ras: np.ndarray, axcodes: str) -> Oriented:
+    """The same, for a volume of any kind that may be oblique: its axes then lead nearly where they are asked to."""
+    affine = np.asarray(affine_ras, dtype=float)
+    own, wanted = io_orientation(affine), axcodes2ornt(tuple(axcodes))
+    transform = ornt_transform(own, wanted)
+    affine = affine @ inv_ornt_aff(transform, values.shape)
+    spacing = nib.affines.voxel_sizes(affine)
     return Oriented(
-        values=apply_orientation(hu, ornt_transform(own, wanted)),
-        affine_ras=turned,
+        values=apply_orientation(values, transform),
+        affine_ras=affine,
         spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
         back=ornt_transform(wanted, own),
     )

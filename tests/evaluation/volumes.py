@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
+
+from bundle.data.nifti import write_nifti
+from tests.datasets.formats import reoriented
 
 SHAPE = (40, 36, 30)
 AFFINE_RAS = np.array([[-7.0, 0, 0, 130], [0, -6.0, 0, 120], [0, 0, 8.0, -100], [0, 0, 0, 1.0]])
@@ -35,14 +37,8 @@ def labels(hu: np.ndarray) -> np.ndarray:
 
 def save(values: np.ndarray, path: Path, axcodes: str = "LPS", affine: np.ndarray = AFFINE_RAS) -> Path:
     """Writes values [X, Y, Z] with axes left, back, head as NIfTI in another axis order."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     kind = np.uint8 if values.dtype == np.uint8 else np.int16
-    image = nib.Nifti1Image(values.astype(kind), affine)
-    start, end = (nib.orientations.axcodes2ornt(codes) for codes in ("LPS", axcodes))
-    image = image.as_reoriented(nib.orientations.ornt_transform(start, end))
-    image.set_sform(image.affine, code=1)
-    image.set_qform(image.affine, code=1)
-    nib.save(image, path)
+    write_nifti(*reoriented(values.astype(kind), affine, axcodes), path)
     return path
 
 

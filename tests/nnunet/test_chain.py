@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bundle.nnunet.segmenter import NNUNetSegmenter
+from tests.datasets.formats import reoriented
 from tests.nnunet.toy import AFFINE_RAS, TRAINERS
 
 
@@ -24,13 +25,6 @@ def values(path) -> np.ndarray:
 def moved_bone(labels: np.ndarray) -> np.ndarray:
     """What the drifting model finds in a volume that runs left, back and head: a voxel to the right and back."""
     return np.roll(labels == 1, (-1, 1, 0), axis=(0, 1, 2)).astype(np.uint8)
-
-
-def turned(array: np.ndarray, affine: np.ndarray, axcodes: str) -> tuple[np.ndarray, np.ndarray]:
-    image = nib.Nifti1Image(array, affine)
-    start, end = (nib.orientations.axcodes2ornt(codes) for codes in ("LPS", axcodes))
-    image = image.as_reoriented(nib.orientations.ornt_transform(start, end))
-    return np.asarray(image.dataobj), image.affine
 
 
 def test_training_used_the_prepared_split(trained):
@@ -70,8 +64,8 @@ def test_labels_of_nnunets_own_program_lie_where_the_structure_does(trained, dri
 def test_segmenter_finds_the_structure_however_the_volume_runs(trained, drifting_model, axcodes):
     segmenter = NNUNetSegmenter(str(drifting_model), device="cpu", mirroring=False)
     image, truth = (trained.raw / name for name in ("imagesTs/five_0000.nii.gz", "labelsTs/five.nii.gz"))
-    hu, affine = turned(values(image).astype(np.float32), AFFINE_RAS, axcodes)
-    expected, _ = turned(moved_bone(values(truth)), AFFINE_RAS, axcodes)
+    hu, affine = reoriented(values(image).astype(np.float32), AFFINE_RAS, axcodes)
+    expected, _ = reoriented(moved_bone(values(truth)), AFFINE_RAS, axcodes)
     before = hu.copy()
     np.testing.assert_array_equal(segmenter(hu, affine), expected)
     np.testing.assert_array_equal(hu, before)

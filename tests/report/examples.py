@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 
 from bundle.report import Findings, Picture
+from tests.datasets.formats import reoriented
 
 SHAPE, SPACING = (24, 32, 20), (1.5, 1.0, 2.5)  # left, back, head
 RIGHT, LEFT = "right lung", "left lung"
@@ -195,13 +196,10 @@ def save_volumes(folder: Path, axes: str = "LPS", oblique_deg: float = 0.0) -> l
     turn = np.deg2rad(oblique_deg)
     rotation = np.eye(4)
     rotation[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
-    orientation = nib.orientations.axcodes2ornt(axes)
-    change = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("LPS"), orientation)
     paths = []
     for name, values in zip(("truth", "volume", "reference", "mask"), asymmetric_volumes()):
-        affine = rotation @ lps @ nib.orientations.inv_ornt_aff(change, SHAPE)
-        stored = nib.orientations.apply_orientation(values, change)
-        image = nib.Nifti1Image(np.ascontiguousarray(stored), affine)
+        stored, affine = reoriented(values, lps, axes)
+        image = nib.Nifti1Image(np.ascontiguousarray(stored), rotation @ affine)
         paths.append(folder / f"{name}.nii.gz")
         nib.save(image, paths[-1])
     return paths

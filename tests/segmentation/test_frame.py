@@ -7,7 +7,8 @@ import pytest
 
 from bundle.errors import InputError
 from bundle.segmentation.frame import check_labels, check_volume, in_orientation
-from tests.segmentation.volumes import lps_affine, turned
+from tests.datasets.formats import reoriented
+from tests.segmentation.volumes import lps_affine
 
 ALL_FRAMES = [
     "".join(codes) for order in itertools.permutations(("LR", "PA", "SI")) for codes in itertools.product(*order)
@@ -25,7 +26,7 @@ def rotated(degrees: float) -> np.ndarray:
 def test_turns_to_the_asked_axes_and_back_exactly(axcodes):
     values = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
     affine = lps_affine((1.5, 2.0, 3.0))
-    stored, stored_affine = turned(values, affine, axcodes)
+    stored, stored_affine = reoriented(values, affine, axcodes)
     oriented = in_orientation(stored, stored_affine, "LPS")
     assert np.array_equal(oriented.values, values)
     assert np.allclose(oriented.affine_ras, affine)
@@ -35,7 +36,7 @@ def test_turns_to_the_asked_axes_and_back_exactly(axcodes):
 
 def test_a_tilted_volume_keeps_its_tilt():
     values = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
-    stored, stored_affine = turned(values, rotated(15), "SAR")
+    stored, stored_affine = reoriented(values, rotated(15), "SAR")
     oriented = in_orientation(stored, stored_affine, "LPS")
     assert np.array_equal(oriented.values, values)
     assert np.allclose(oriented.affine_ras, rotated(15))

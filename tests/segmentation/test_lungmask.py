@@ -13,7 +13,8 @@ from bundle.checksums import file_sha256
 from bundle.errors import InputError
 from bundle.segmentation.lungmask import LungMask
 from bundle.segmentation.segmenter import Segmenter
-from tests.segmentation.volumes import boxes, lps_affine, turned
+from tests.datasets.formats import reoriented
+from tests.segmentation.volumes import boxes, lps_affine
 
 pytest.importorskip("lungmask")
 from lungmask.resunet import UNet
@@ -82,8 +83,8 @@ def test_labels_come_out_in_the_frame_of_the_volume(segmenter, capsys):
         overlap = ((found == label) & (expected() == label)).sum()
         assert 2 * overlap / ((found == label).sum() + (expected() == label).sum()) > 0.93
     for axcodes in ("RAS", "SAL"):
-        hu, affine = turned(body(), AFFINE, axcodes)
-        assert np.array_equal(segmenter(hu, affine), turned(found, AFFINE, axcodes)[0])
+        hu, affine = reoriented(body(), AFFINE, axcodes)
+        assert np.array_equal(segmenter(hu, affine), reoriented(found, AFFINE, axcodes)[0])
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""  # neither progress bars nor messages
 

@@ -16,7 +16,8 @@ from bundle.checksums import file_sha256
 from bundle.errors import InputError
 from bundle.segmentation.monai_bundle import MonaiBundleSegmenter
 from bundle.segmentation.segmenter import Segmenter
-from tests.segmentation.volumes import FRAMES, boxes, lps_affine, turned
+from tests.datasets.formats import reoriented
+from tests.segmentation.volumes import FRAMES, boxes, lps_affine
 from tests.segmentation.zoo_bundle import configuration, metadata, write_bundle
 
 SHAPE = (40, 34, 22)
@@ -51,9 +52,9 @@ def changed(folder: Path, change) -> Path:
 @pytest.mark.parametrize("axcodes", FRAMES)
 def test_labels_come_back_in_the_frame_of_the_volume(folder, axcodes, capsys):
     made = segmenter(folder)
-    hu, affine = turned(volume(), AFFINE, axcodes)
+    hu, affine = reoriented(volume(), AFFINE, axcodes)
     found = made(hu, affine)
-    truth, _ = turned(expected(), AFFINE, axcodes)
+    truth, _ = reoriented(expected(), AFFINE, axcodes)
     assert isinstance(made, Segmenter)
     assert found.dtype == np.uint8
     assert found.shape == hu.shape

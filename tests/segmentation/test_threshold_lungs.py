@@ -9,7 +9,8 @@ from bundle.errors import InputError
 from bundle.segmentation.segmenter import Segmenter
 from bundle.segmentation.threshold_lungs import ThresholdLungs
 from tests.conftest import ROOT
-from tests.segmentation.volumes import lps_affine, turned
+from tests.datasets.formats import reoriented
+from tests.segmentation.volumes import lps_affine
 
 SPACING_MM = (4.0, 3.5, 6.0)
 SHAPE = (82, 74, 44)
@@ -51,10 +52,10 @@ def test_is_a_segmenter():
 
 @pytest.mark.parametrize("axcodes", ["LPS", "RAS", "SAL", "PIR"])
 def test_finds_the_sides_in_any_orientation(axcodes):
-    hu, affine = turned(chest(RIGHT, LEFT), lps_affine(SPACING_MM), axcodes)
+    hu, affine = reoriented(chest(RIGHT, LEFT), lps_affine(SPACING_MM), axcodes)
     labels = ThresholdLungs()(hu, affine)
-    right, _ = turned(RIGHT, lps_affine(SPACING_MM), axcodes)
-    left, _ = turned(LEFT, lps_affine(SPACING_MM), axcodes)
+    right, _ = reoriented(RIGHT, lps_affine(SPACING_MM), axcodes)
+    left, _ = reoriented(LEFT, lps_affine(SPACING_MM), axcodes)
     assert labels.dtype == np.uint8
     assert labels.shape == hu.shape
     assert dice(labels == 1, right) > 0.97

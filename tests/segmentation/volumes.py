@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import nibabel as nib
 import numpy as np
-from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 
 FRAMES = ("LPS", "RAS", "SAL")
 
@@ -13,12 +11,6 @@ def lps_affine(spacing_mm, origin_mm=(70.0, 65.0, -230.0)) -> np.ndarray:
     affine = np.diag([-spacing_mm[0], -spacing_mm[1], spacing_mm[2], 1.0])
     affine[:3, 3] = origin_mm
     return affine
-
-
-def turned(values: np.ndarray, affine: np.ndarray, axcodes: str) -> tuple[np.ndarray, np.ndarray]:
-    """The same volume with its axes in another order and direction."""
-    transform = ornt_transform(nib.orientations.io_orientation(affine), axcodes2ornt(tuple(axcodes)))
-    return np.ascontiguousarray(apply_orientation(values, transform)), affine @ inv_ornt_aff(transform, values.shape)
 
 
 def boxes(shape, *parts: tuple[tuple[slice, slice, slice], float], background: float = -1000.0) -> np.ndarray:
