@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from ignite.engine import Engine
 from monai.engines import IterationEvents, SupervisedTrainer
 from monai.utils import CommonKeys, ensure_tuple
 
+from bundle.engines.autocast import AutocastInferer
 from bundle.errors import InputError
 from bundle.handlers.epoch_seeder import EpochSeeder
 from bundle.losses import StageLoss
@@ -22,8 +24,8 @@ FROZEN_IN_VIEW_ADJUSTMENT = ("encoder", "embedding.quantizers")
 class SparseViewTrainer(SupervisedTrainer):
     """Trains DiCE at points; by itself, from scratch on sparse views alone.
 
-    To what SupervisedTrainer does it adds gradient clipping, the loss's terms in the output ("terms") for logging,
-    and the refusal of a loss that is not finite, before it reaches the weights.
+    To what SupervisedTrainer does it adds gradient clipping, the loss and its terms as numbers in the output
+    ("terms") for logging, and the refusal of a loss that is not finite, before it reaches the weights.
 
     Args:
         network: PointForward, bare or in a distributed wrapper.
@@ -31,10 +33,13 @@ class SparseViewTrainer(SupervisedTrainer):
         max_gradient_norm: clip the gradient to this norm; None never clips.
         seed: seed of everything random, see EpochSeeder; saved with the trainer, so that a resumed run keeps it.
         rank: rank of this process.
+        amp: compute in the reduced precision that amp_kwargs names (dtype): torch.bfloat16 on any device,
+            torch.float16 on CUDA. Loss, codebooks and coordinates stay in single precision.
+        amp_kwargs: arguments of torch.autocast.
         kwargs: further arguments of SupervisedTrainer.
 
     Raises:
-        InputError: when the network or the loss does not suit the stage, or amp is asked for without CUDA.
+        InputError: when the network or the loss does not suit the stage, or amp is to be in float16 without CUDA.
     """
 
     def __init__(
@@ -44,17 +49,35 @@ class SparseViewTrainer(SupervisedTrainer):
         max_gradient_norm: float | None = 1.0,
         seed: int = 0,
         rank: int = 0,
+        amp: bool = False,
+        amp_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(network=network, loss_function=loss_function, decollate=False, **kwargs)
-        if self.amp and self.state.device.type != "cuda":
-            raise InputError("amp", f"is on for the device {self.state.device}.", "Set amp to false, or use CUDA.")
+        options = amp_kwargs or {}
+        bfloat16 = amp and options.get("dtype") is torch.bfloat16
+        # MONAI's own mixed precision is for CUDA alone, and scales the loss, which bfloat16 does not need.
+        super().__init__(
+            network=network,
+            loss_function=loss_function,
+            decollate=False,
+            amp=amp and not bfloat16,
+            amp_kwargs=options,
+            **kwargs,
+        )
+        device = self.state.device.type
+        if bfloat16:
+            self.inferer = AutocastInferer(self.inferer, device, **options)
+        elif self.amp and device != "cuda":
+            raise InputError(
+                "amp_kwargs#dtype", f"is not bfloat16 on the device {device}.", "Use $torch.bfloat16, or CUDA."
+            )
         self.max_gradient_norm = max_gradient_norm
         self.state.seed = int(seed)
         self.state_dict_user_keys.append("seed")
         EpochSeeder(rank).attach(self)
         self.check_stage(self.dice, loss_function)
-        self.add_event_handler(IterationEvents.LOSS_COMPLETED, self._check_loss)
+        self.add_event_handler(IterationEvents.LOSS_COMPLETED, self._fetch_loss)
+        self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._check_loss)
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip_gradient)
 
     @property
@@ -62,7 +85,8 @@ class SparseViewTrainer(SupervisedTrainer):
         """The network under its wrappers."""
         module = self.network
         while not isinstance(module, DiCE):
-            module = module.network if isinstance(module, PointForward) else module.module
+            compiled = getattr(module, "_orig_mod", None)
+            module = compiled or (module.network if isinstance(module, PointForward) else module.module)
         return module
 
     def check_stage(self, network: DiCE, loss: StageLoss) -> None:
@@ -70,15 +94,26 @@ class SparseViewTrainer(SupervisedTrainer):
         _expect("network_def#denoise_blocks", network.embedding.denoises, False)
         _expect("loss#denoising_weight > 0", loss.denoising_weight > 0, False)
 
+    def _fetch_loss(self, engine: Engine) -> None:
+        """Starts copying the loss to the host; on a GPU the backward pass is queued meanwhile."""
+        values = {"loss": engine.state.output[CommonKeys.LOSS].detach(), **self.loss_function.terms}
+        self._fetched = list(values), torch.stack(list(values.values())).to("cpu", non_blocking=True)
+        self._copied = None
+        if self.state.device.type == "cuda":
+            self._copied = torch.cuda.current_stream(self.state.device).record_event()
+
     def _check_loss(self, engine: Engine) -> None:
-        loss = engine.state.output[CommonKeys.LOSS].detach()
-        engine.state.output["terms"] = dict(self.loss_function.terms)
-        if not torch.isfinite(loss):
+        """Refuses a loss that is not finite, before the optimiser's step."""
+        names, values = self._fetched
+        if self._copied is not None:
+            self._copied.synchronize()
+        engine.state.output["terms"] = terms = dict(zip(names, values.tolist()))
+        if not math.isfinite(terms["loss"]):
             cases = ", ".join(sorted({str(name) for name in ensure_tuple(engine.state.batch.get("case", "unknown"))}))
-            terms = ", ".join(f"{name} {float(value):.4g}" for name, value in self.loss_function.terms.items())
+            parts = ", ".join(f"{name} {value:.4g}" for name, value in terms.items() if name != "loss")
             raise InputError(
                 f"case {cases}",
-                f"gave a loss of {float(loss):.4g} ({terms}) in epoch {engine.state.epoch}.",
+                f"gave a loss of {terms['loss']:.4g} ({parts}) in epoch {engine.state.epoch}.",
                 "Check its volume and projections; if they are sound, lower the learning rate.",
             )
 
@@ -92,8 +127,7 @@ class SparseViewTrainer(SupervisedTrainer):
 
 def loss_terms(output: dict[str, Any]) -> dict[str, float]:
     """The loss and its terms as plain numbers, from a trainer's output; an output_transform for logging handlers."""
-    terms = {name: term.item() for name, term in output["terms"].items()}
-    return {"loss": output[CommonKeys.LOSS].item(), **terms}
+    return output["terms"]
 
 
 class HyViPTrainer(SparseViewTrainer):

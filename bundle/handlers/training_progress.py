@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ignite.engine import Engine, Events
-from monai.utils import CommonKeys
 
 from bundle.optional import require
 
@@ -36,8 +35,7 @@ class TrainingProgress:
             self._bar = tqdm(total=total, initial=state.iteration - 1, desc=self.name, unit="step", disable=None)
         self._bar.update()
         if not self._bar.disable:
-            loss = state.output[CommonKeys.LOSS].item()
-            self._bar.set_postfix(epoch=state.epoch, loss=f"{loss:.4g}", refresh=False)
+            self._bar.set_postfix(epoch=state.epoch, loss=f"{state.output['terms']['loss']:.4g}", refresh=False)
 
     def _close(self, engine: Engine) -> None:
         if self._bar is not None:

@@ -26,7 +26,7 @@ class MultiScaleLoss(_Loss):
         self.distance = distance
 
     def forward(self, prediction: Sequence[torch.Tensor], target: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Compares scale by scale; no gradient reaches the target.
+        """Compares scale by scale, in single precision; no gradient reaches the target.
 
         Args:
             prediction: [B, C_k, ...] per scale.
@@ -37,5 +37,6 @@ class MultiScaleLoss(_Loss):
         """
         if not prediction or len(prediction) != len(target):
             raise ValueError(f"got {len(prediction)} predicted and {len(target)} target scales.")
-        terms = [self.distance(p, t.detach(), reduction=self.reduction) for p, t in zip(prediction, target)]
+        pairs = ((p.float(), t.detach().float()) for p, t in zip(prediction, target))
+        terms = [self.distance(p, t, reduction=self.reduction) for p, t in pairs]
         return torch.stack(terms).mean()

@@ -6,9 +6,12 @@ import torch
 from monai.networks.blocks import Convolution
 from torch import nn
 
+from bundle.networks.batch_norm import BATCH_NORM
+
 __all__ = ["ACTIVATION", "ResidualBlock", "ResidualStack", "convolution"]
 
-ACTIVATION = ("leakyrelu", {"negative_slope": 0.01})
+# In place: it follows normalisations and sums, whose results no gradient needs, and spares a copy of every feature.
+ACTIVATION = ("leakyrelu", {"negative_slope": 0.01, "inplace": True})
 
 
 def convolution(dims: int, in_channels: int, out_channels: int, kernel_size: int = 3, strides: int = 1) -> Convolution:
@@ -21,7 +24,7 @@ def convolution(dims: int, in_channels: int, out_channels: int, kernel_size: int
         kernel_size=kernel_size,
         padding=0 if strides > 1 else None,
         adn_ordering="NA",
-        norm="batch",
+        norm=BATCH_NORM,
         act=ACTIVATION,
     )
 
@@ -36,12 +39,12 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, dims: int, channels: int) -> None:
         super().__init__()
-        self.conv = Convolution(dims, channels, channels, kernel_size=3, adn_ordering="N", norm="batch")
-        self.act = nn.LeakyReLU(ACTIVATION[1]["negative_slope"])
+        self.conv = Convolution(dims, channels, channels, kernel_size=3, adn_ordering="N", norm=BATCH_NORM)
+        self.act = nn.LeakyReLU(**ACTIVATION[1])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[B, C, ...] to the same shape."""
-        return self.act(self.conv(x) + x)
+        return self.act(self.conv(x).add_(x))
 
 
 class ResidualStack(nn.Module):

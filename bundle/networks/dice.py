@@ -7,19 +7,19 @@ from typing import Any, NamedTuple, Optional
 
 import torch
 from torch import nn
+from torch.autograd.profiler import record_function
 
 from bundle.errors import InputError
 from bundle.networks.embedding import CrossScaleEmbedding
 from bundle.networks.encoder import ProjectionEncoder
 from bundle.networks.feature_sampling import (
     detector_coordinates,
-    first_views,
     grid_points,
-    max_over_views,
-    sample_maps,
     sample_volume,
 )
+from bundle.networks.grid_decoding import GridTask, decode_planes, grid_task
 from bundle.networks.point_decoder import PointDecoder
+from bundle.networks.view_sampling import largest_samples
 from bundle.presets import ScanPreset
 
 __all__ = ["DiCE", "Embedding"]
@@ -173,14 +173,39 @@ class DiCE(nn.Module):
         matrices = self.circular_matrices(angles_rad.to(self.scan_orbit.dtype))
         features = self.encode(projections)
         volume = self.embed(features, matrices, None).volume
-        total = self.volume_shape[0] * self.volume_shape[1] * self.volume_shape[2]
+        shape = self.volume_shape
         parts: list[torch.Tensor] = []
+        if not self.training:
+            for item in range(batch):
+                task = self.grid([scale[item] for scale in features], volume[item], matrices[item], shape)
+                parts.append(decode_planes(task, 0, shape[0], self.points_per_chunk))
+            return torch.stack(parts).unsqueeze(1)
+        total = shape[0] * shape[1] * shape[2]
         for start in range(0, total, self.points_per_chunk):
-            points = self.output_points(self.volume_shape, start, min(start + self.points_per_chunk, total), volume)
+            points = self.output_points(shape, start, min(start + self.points_per_chunk, total), volume)
             parts.append(self.decode(features, volume, matrices, points.expand(batch, -1, -1), None))
-        return torch.cat(parts, dim=2).reshape(
-            batch, 1, self.volume_shape[0], self.volume_shape[1], self.volume_shape[2]
-        )
+        return torch.cat(parts, dim=2).reshape(batch, 1, shape[0], shape[1], shape[2])
+
+    def grid(
+        self, maps: list[torch.Tensor], volume: torch.Tensor, matrices: torch.Tensor, shape: list[int]
+    ) -> GridTask:
+        """One case's regular grid, to be decoded in eval mode by bundle.networks.grid_decoding.
+
+        Args:
+            maps: per scale [views, C_k, V_k, U_k] features of the views to read, from :meth:`encode`.
+            volume: [C, r, r, r] from :meth:`embed`.
+            matrices: [views, 3, 4] of those views.
+            shape: output voxels (x, y, z) over the default scan's field of view.
+        """
+        axes: list[torch.Tensor] = []
+        for axis in range(3):
+            places = (torch.arange(shape[axis], device=matrices.device) + 0.5) / shape[axis]
+            axes.append(self.output_places(places.to(matrices.dtype), axis))
+        channels = 0
+        for scale in maps:
+            channels += scale.shape[1]
+        decoder = self.point_decoder.folded(channels)
+        return grid_task(maps, volume, matrices, axes, decoder, self.corner_aligned, self.corner_low_resolution)
 
     def output_points(self, shape: list[int], start: int, stop: int, like: torch.Tensor) -> torch.Tensor:
         """Points at which to ask the network for the voxels start to stop of an output of the given shape.
@@ -192,10 +217,14 @@ class DiCE(nn.Module):
             [1, stop - start, 3].
         """
         points = grid_points(shape, start, stop, False, like.float())
+        return torch.stack([self.output_places(points[:, axis], axis) for axis in range(3)], dim=-1).unsqueeze(0)
+
+    def output_places(self, places: torch.Tensor, axis: int) -> torch.Tensor:
+        """Where to ask the network for what lies at the given places in [0, 1] along an axis."""
         if self.corner_output:
-            trained = torch.tensor(self.volume_shape, dtype=points.dtype, device=points.device)
-            points = (points * trained - 0.5) / (trained - 1.0).clamp(min=1.0)
-        return points.unsqueeze(0)
+            trained = self.volume_shape[axis]
+            places = (places * trained - 0.5) / max(trained - 1, 1)
+        return places
 
     def encode(self, projections: torch.Tensor) -> list[torch.Tensor]:
         """Encodes every view.
@@ -227,13 +256,14 @@ class DiCE(nn.Module):
         """
         r = self.low_resolution
         if view_mask is not None:
-            features, matrices = first_views(features, matrices, view_mask.shape[1])
-        points = grid_points([r, r, r], 0, r * r * r, self.corner_low_resolution, matrices)
-        coordinates = detector_coordinates(matrices, points.unsqueeze(0).expand(matrices.shape[0], -1, -1))
+            matrices = matrices[:, : view_mask.shape[1]]
         volumes: list[torch.Tensor] = []
-        for k in range(len(features) - 1, -1, -1):
-            samples = max_over_views(sample_maps(features[k], coordinates, self.corner_aligned), view_mask)
-            volumes.append(samples.reshape(samples.shape[0], samples.shape[1], r, r, r))
+        with record_function("back_projection"):
+            points = grid_points([r, r, r], 0, r * r * r, self.corner_low_resolution, matrices)
+            coordinates = detector_coordinates(matrices, points.unsqueeze(0).expand(matrices.shape[0], -1, -1))
+            for k in range(len(features) - 1, -1, -1):
+                samples = largest_samples(features[k], coordinates, view_mask, self.corner_aligned)
+                volumes.append(samples.unflatten(2, [r, r, r]))
         return volumes
 
     def embed(
@@ -288,13 +318,13 @@ class DiCE(nn.Module):
             [B, 1, points].
         """
         if sparse_mask is not None:
-            features, matrices = first_views(features, matrices, sparse_mask.shape[1])
+            matrices = matrices[:, : sparse_mask.shape[1]]
         coordinates = detector_coordinates(matrices, points)
         parts: list[torch.Tensor] = []
         for scale in features:
-            parts.append(max_over_views(sample_maps(scale, coordinates, self.corner_aligned), sparse_mask))
-        parts.append(sample_volume(volume, points, self.corner_low_resolution))
-        return self.point_decoder(torch.cat(parts, dim=1))
+            parts.append(largest_samples(scale, coordinates, sparse_mask, self.corner_aligned).transpose(1, 2))
+        parts.append(sample_volume(volume, points, self.corner_low_resolution).transpose(1, 2))
+        return self.point_decoder(torch.cat(parts, dim=2).transpose(1, 2))
 
     @torch.jit.unused
     def freeze(self, parts: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from torch.autograd.profiler import record_function
 
 from bundle.networks.blocks import ResidualStack
 from bundle.networks.quantizer import FeatureQuantizer
@@ -52,21 +53,24 @@ class CrossScaleEmbedding(nn.Module):
         latents: list[torch.Tensor] = []
         codes: list[torch.Tensor] = []
         indices: list[torch.Tensor] = []
-        for k, quantizer in enumerate(self.quantizers):
-            out, latent, code, index = quantizer(features[k])
-            quantized.append(out)
-            latents.append(latent)
-            codes.append(code)
-            indices.append(index)
+        with record_function("quantiser"):
+            for k, quantizer in enumerate(self.quantizers):
+                out, latent, code, index = quantizer(features[k])
+                quantized.append(out)
+                latents.append(latent)
+                codes.append(code)
+                indices.append(index)
         return quantized, latents, codes, indices
 
     def denoise(self, quantized: list[torch.Tensor]) -> list[torch.Tensor]:
         """Passes every scale through its denoising layers, if the network has them."""
-        return [denoiser(quantized[k]) for k, denoiser in enumerate(self.denoisers)]
+        with record_function("decoder_3d"):
+            return [denoiser(quantized[k]) for k, denoiser in enumerate(self.denoisers)]
 
     def decode(self, features: list[torch.Tensor]) -> torch.Tensor:
         """Decodes the scales, coarsest first, to the embedding [B, width, r, r, r]."""
-        x = features[0]
-        for k, decoder in enumerate(self.decoders):
-            x = decoder(x if k == 0 else torch.cat([features[k], x], dim=1))
-        return x
+        with record_function("decoder_3d"):
+            x = features[0]
+            for k, decoder in enumerate(self.decoders):
+                x = decoder(x if k == 0 else torch.cat([features[k], x], dim=1))
+            return x

@@ -42,9 +42,10 @@ class ProjectionEncoder(nn.Module):
             projections: [N, 1, V, U] normalised projections.
 
         Returns:
-            One [N, C_k, V / 2^k, U / 2^k] feature map per scale, full resolution first.
+            One [N, C_k, V / 2^k, U / 2^k] feature map per scale, full resolution first, channels last in memory.
         """
-        x = self.stem(projections)
+        # With one channel both orders are the same, but for the strides; convolutions keep the one that they find.
+        x = self.stem(projections.squeeze(1).unsqueeze(-1).permute(0, 3, 1, 2))
         features = [x]
         for level in self.levels:
             x = level(x)

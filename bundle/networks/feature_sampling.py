@@ -7,7 +7,14 @@ from typing import Optional
 import torch
 import torch.nn.functional as F
 
-__all__ = ["detector_coordinates", "first_views", "grid_points", "max_over_views", "sample_maps", "sample_volume"]
+__all__ = [
+    "detector_coordinates",
+    "grid_points",
+    "max_over_views",
+    "sample_maps",
+    "sample_volume",
+    "takes_fused_operations",
+]
 
 
 def grid_points(shape: list[int], start: int, stop: int, corner: bool, like: torch.Tensor) -> torch.Tensor:
@@ -48,13 +55,6 @@ def detector_coordinates(matrices: torch.Tensor, points: torch.Tensor) -> torch.
     p = points.unsqueeze(1).unsqueeze(1)  # [B, 1, 1, points, 3]
     h = m[..., 0] * p[..., 0] + m[..., 1] * p[..., 1] + m[..., 2] * p[..., 2] + m[..., 3]
     return torch.stack([h[:, :, 0] / h[:, :, 2], h[:, :, 1] / h[:, :, 2]], dim=-1)
-
-
-def first_views(
-    features: list[torch.Tensor], matrices: torch.Tensor, count: int
-) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """The first views' share of feature maps [B, views, C, rows, columns] and matrices [B, views, 3, 4]."""
-    return [f[:, :count] for f in features], matrices[:, :count]
 
 
 def sample_maps(features: torch.Tensor, coordinates: torch.Tensor, corner_aligned: bool) -> torch.Tensor:
@@ -104,7 +104,39 @@ def sample_volume(volume: torch.Tensor, points: torch.Tensor, corner_aligned: bo
     Returns:
         [B, C, points].
     """
+    if not torch.jit.is_scripting():  # noqa: SIM102 (TorchScript would compile what follows an "and")
+        if takes_fused_operations(points):
+            return _sum_of_corners(volume, points, corner_aligned)
     grid = (2.0 * points - 1.0).flip(-1).unsqueeze(1).unsqueeze(1)  # [B, 1, 1, points, (z, y, x)]
     padding = "zeros" if corner_aligned else "border"
     samples = F.grid_sample(volume, grid, mode="bilinear", padding_mode=padding, align_corners=corner_aligned)
     return samples.flatten(2)
+
+
+def takes_fused_operations(coordinates: torch.Tensor) -> bool:
+    """Whether sampling may use what other runtimes do not have, and what has no gradient of the coordinates."""
+    return not (coordinates.requires_grad or torch.jit.is_tracing() or torch.compiler.is_exporting())
+
+
+def _sum_of_corners(volume: torch.Tensor, points: torch.Tensor, corner_aligned: bool) -> torch.Tensor:
+    """The same as the grid_sample of sample_volume, ten times as fast in its gradient for channels-last volumes."""
+    batch, channels = volume.shape[:2]
+    size = volume.shape[2:]
+    voxel = torch.arange(batch, device=points.device)[:, None, None]  # becomes flat indices [B, points, corners]
+    weight = points.new_ones(1)
+    for axis in range(3):
+        if corner_aligned:
+            place = points[..., axis] * (size[axis] - 1)
+        else:
+            place = (points[..., axis] * size[axis] - 0.5).clamp(0, size[axis] - 1)
+        low = place.floor()
+        corner = torch.stack([low, low + 1], dim=-1)
+        part = 1.0 - (place.unsqueeze(-1) - corner).abs()
+        if corner_aligned:
+            part = part * ((corner >= 0) & (corner < size[axis]))
+        corner = corner.long().clamp(0, size[axis] - 1)
+        voxel = (voxel.unsqueeze(-1) * size[axis] + corner.unsqueeze(-2)).flatten(-2)
+        weight = (weight.unsqueeze(-1) * part.unsqueeze(-2)).flatten(-2)
+    table = volume.movedim(1, -1).reshape(-1, channels).to(weight.dtype)
+    sums = F.embedding_bag(voxel.flatten(0, 1), table, mode="sum", per_sample_weights=weight.flatten(0, 1))
+    return sums.reshape(batch, -1, channels).transpose(1, 2)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from torch.autograd.profiler import record_function
 
 from bundle.networks.dice import DiCE
 
@@ -14,6 +15,8 @@ __all__ = ["PointForward"]
 
 class PointForward(nn.Module):
     """Calls DiCE's parts in one forward pass, so that distributed wrappers and torch.compile see a single call.
+
+    Profilers see the labels "encoder", "back_projection", "quantiser", "decoder_3d" and "points".
 
     Args:
         network: the network; its own state dict is the one to save.
@@ -43,9 +46,11 @@ class PointForward(nn.Module):
         Returns:
             "points" [B, 1, points], and per scale "latents", "codes", "denoised" and "dense" (see Embedding).
         """
-        features = self.network.encode(projections)
+        with record_function("encoder"):
+            features = self.network.encode(projections)
         embedding = self.network.embed(features, matrices, sparse_mask)
-        predicted = self.network.decode(features, embedding.volume, matrices, points, sparse_mask)
+        with record_function("points"):
+            predicted = self.network.decode(features, embedding.volume, matrices, points, sparse_mask)
         return {
             "points": predicted,
             "latents": embedding.latents,

@@ -12,6 +12,7 @@ from types import ModuleType
 
 import torch
 
+from bundle.backend_choice import choose_backend as choose
 from bundle.errors import InputError
 from bundle.projector import numba_joseph, rtk_joseph, torch_joseph, triton_joseph
 
@@ -38,16 +39,11 @@ def choose_backend(name: str, tensor: torch.Tensor) -> ModuleType:
     Raises:
         InputError: when the name is unknown, or that backend cannot run.
     """
-    if name == "auto":
-        if tensor.dtype == torch.float64:
-            return torch_joseph
-        names = _FASTEST_FIRST.get(tensor.device.type, ("torch",))
-        return next(BACKENDS[n] for n in names if BACKENDS[n].unavailable(tensor.device) is None)
-    if name not in BACKENDS:
-        raise InputError("projector backend", f"is {name!r}.", f"Use auto or one of {', '.join(BACKENDS)}.")
-    reason = BACKENDS[name].unavailable(tensor.device)
-    if reason is None and tensor.dtype == torch.float64 and name != "torch":
-        reason = "it computes in single precision, and the data is double"
-    if reason is not None:
-        raise InputError(f"projector backend {name}", f"cannot be used: {reason}.", "Use auto.")
-    return BACKENDS[name]
+    double = tensor.dtype == torch.float64
+    if name == "auto" and double:
+        return torch_joseph
+    backend = choose("projector backend", name, BACKENDS, _FASTEST_FIRST, tensor.device)
+    if double and backend is not torch_joseph:
+        problem = "cannot be used: it computes in single precision, and the data is double."
+        raise InputError(f"projector backend {name}", problem, "Use auto.")
+    return backend

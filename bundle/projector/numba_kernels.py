@@ -10,26 +10,16 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from bundle.numba_compile import compile_kernel
+
 __all__ = ["back_project", "back_project_voxels", "project", "weigh"]
-
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
-
-
-def _compile(function):
-    """Compiles at the first call, and keeps the result on disk where there is a place for it."""
-    try:
-        return numba.njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # neither this folder nor the user's is writable
-        return numba.njit(**_OPTIONS)(function)
-
 
 _PAD = 2  # zeros on both sides of a line of voxels, so that rounding at its ends cannot leave it
 
 
-@_compile
+@compile_kernel
 def _main_axis(x, y, z):
     """The axis along which a ray crosses most voxels."""
     if abs(x) >= abs(y) and abs(x) >= abs(z):
@@ -37,7 +27,7 @@ def _main_axis(x, y, z):
     return 1 if abs(y) >= abs(z) else 2
 
 
-@_compile
+@compile_kernel
 def _row_range(view, u, axis, source, first_pixel, step_v, step_u, rows):
     """First and last + 1 of the rows, on a level gantry, whose rays have the given main axis, x or y."""
     along = first_pixel[view, axis] + u * step_u[view, axis] - source[view, axis]
@@ -51,7 +41,7 @@ def _row_range(view, u, axis, source, first_pixel, step_v, step_u, rows):
     return begin, end
 
 
-@_compile
+@compile_kernel
 def _level_axis(view, u, source, first_pixel, step_u):
     """Main axis, x or y, of a detector column of a level gantry, its steep rays aside."""
     x = first_pixel[view, 0] + u * step_u[view, 0] - source[view, 0]
@@ -59,7 +49,7 @@ def _level_axis(view, u, source, first_pixel, step_u):
     return 0 if abs(x) >= abs(y) else 1
 
 
-@_compile
+@compile_kernel
 def _inside(start, step, size, begin, end):
     """Part of the indices v, begin to end, for which start + v * step is between -1 and size."""
     if step == 0.0:
@@ -72,7 +62,7 @@ def _inside(start, step, size, begin, end):
     return max(begin, int(math.floor(low)) + 1), min(end, int(math.ceil(high)))
 
 
-@_compile
+@compile_kernel
 def _project_column(volume, view, u, axis, begin, end, source, first_pixel, step_v, step_u, line, total):
     """Sums over the slices along x or y for the rows begin to end of one detector column, into total."""
     other = 1 - axis
@@ -105,7 +95,7 @@ def _project_column(volume, view, u, axis, begin, end, source, first_pixel, step
             total[v] += line[k] + (z - np.float32(k)) * (line[k + 1] - line[k])
 
 
-@_compile
+@compile_kernel
 def _ray_sum(volume, view, v, u, source, first_pixel, step_v, step_u):
     """Sum over the slices along the main axis of one ray, whatever its direction."""
     d = np.empty(3)
@@ -132,7 +122,7 @@ def _ray_sum(volume, view, v, u, source, first_pixel, step_v, step_u):
     return total
 
 
-@_compile
+@compile_kernel
 def _length_per_slice(view, v, u, source, first_pixel, step_v, step_u, voxel_mm):
     """Millimetres of a ray between two slices along its main axis."""
     x = first_pixel[view, 0] + v * step_v[view, 0] + u * step_u[view, 0] - source[view, 0]
@@ -142,7 +132,7 @@ def _length_per_slice(view, v, u, source, first_pixel, step_v, step_u, voxel_mm)
     return length / max(abs(x), abs(y), abs(z))
 
 
-@_compile
+@compile_kernel
 def project(volume, source, first_pixel, step_v, step_u, level, voxel_mm, out, first, last):
     """Projects [X, Y, Z] to the detector columns first to last, counted over all views, of out [views, V, U]."""
     rows, columns = out.shape[1:]
@@ -162,7 +152,7 @@ def project(volume, source, first_pixel, step_v, step_u, level, voxel_mm, out, f
             out[view, v, u] = total[v] * _length_per_slice(view, v, u, source, first_pixel, step_v, step_u, voxel_mm)
 
 
-@_compile
+@compile_kernel
 def weigh(values, source, first_pixel, step_v, step_u, voxel_mm, out):
     """Multiplies values [views, V, U] by their rays' lengths per slice, into out [views, U, V]."""
     for view in range(len(values)):
@@ -173,7 +163,7 @@ def weigh(values, source, first_pixel, step_v, step_u, voxel_mm, out):
                 )
 
 
-@_compile
+@compile_kernel
 def _spread_column(values, view, u, axis, i, begin, end, source, first_pixel, step_v, step_u, line, out):
     """Adds one detector column's rows begin to end to slice i along x or y: the transpose of _project_column."""
     other = 1 - axis
@@ -206,7 +196,7 @@ def _spread_column(values, view, u, axis, i, begin, end, source, first_pixel, st
                 column[z] += pair[n] * line[z + _PAD]
 
 
-@_compile
+@compile_kernel
 def _spread_ray(value, view, v, u, axis, i, source, first_pixel, step_v, step_u, out):
     """Adds one ray's value to slice i along its main axis, if that is the given one: the transpose of _ray_sum."""
     x = first_pixel[view, 0] + v * step_v[view, 0] + u * step_u[view, 0] - source[view, 0]
@@ -238,7 +228,7 @@ def _spread_ray(value, view, v, u, axis, i, source, first_pixel, step_v, step_u,
                 out[p, q, i] += share
 
 
-@_compile
+@compile_kernel
 def back_project(weighted, source, first_pixel, step_v, step_u, level, out, axis, first, last):
     """Adds weighted [views, U, V] to the slices first to last along an axis of out [X, Y, Z]."""
     views, columns, rows = weighted.shape
@@ -261,7 +251,7 @@ def back_project(weighted, source, first_pixel, step_v, step_u, level, out, axis
                     _spread_ray(weighted[view, u, v], view, v, u, axis, i, source, first_pixel, step_v, step_u, out)
 
 
-@_compile
+@compile_kernel
 def _voxel_column_level(values, matrix, x, y, line, column):
     """Adds one view to a column of voxels along z when u and the depth are the same for all of them.
 
@@ -290,7 +280,7 @@ def _voxel_column_level(values, matrix, x, y, line, column):
         column[z] += line[k] + (v - np.float32(k)) * (line[k + 1] - line[k])
 
 
-@_compile
+@compile_kernel
 def _voxel_column(values, matrix, x, y, column):
     """Adds one view to a column of voxels along z, each voxel projected by itself."""
     columns, rows = values.shape
@@ -306,7 +296,7 @@ def _voxel_column(values, matrix, x, y, column):
                 column[z] += (1.0 - abs(v - n)) * (1.0 - abs(u - m)) * values[m, n] / depth**2
 
 
-@_compile
+@compile_kernel
 def back_project_voxels(values, matrices, out, first, last):
     """Adds values [views, U, V], weighted by the depth, to the slices first to last along x of out [X, Y, Z]."""
     line = np.zeros(values.shape[2] + 2 * _PAD, dtype=np.float32)

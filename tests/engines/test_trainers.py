@@ -73,7 +73,7 @@ def test_training_moves_every_trainable_tensor(scan):
     before = {name: p.clone() for name, p in engine.dice.named_parameters() if p.requires_grad}
     engine.run()
     assert not [name for name, p in engine.dice.named_parameters() if name in before and torch.equal(p, before[name])]
-    assert set(engine.state.output["terms"]) == {"task", "quantisation"}
+    assert set(engine.state.output["terms"]) == {"loss", "task", "quantisation"}
 
 
 def test_view_adjustment_changes_no_frozen_tensor(scan):
@@ -100,7 +100,7 @@ def test_view_adjustment_changes_no_frozen_tensor(scan):
         (SparseViewTrainer, StageLoss(0.1, 0.0), {"denoise_blocks": 1}, "denoise_blocks"),
         (ViewAdjustmentTrainer, StageLoss(0.0, 1.0), {}, "denoise_blocks"),
         (ViewAdjustmentTrainer, StageLoss(0.0, 1.0), {"denoise_blocks": 1}, "freeze of encoder"),
-        (HyViPTrainer, StageLoss(0.1, 0.0), {"amp": True}, "amp"),
+        (HyViPTrainer, StageLoss(0.1, 0.0), {"amp": True, "amp_kwargs": {"dtype": torch.float16}}, "amp_kwargs#dtype"),
     ],
 )
 def test_wrong_stage_is_refused(scan, kind, loss, options, message):

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
+from bundle.errors import InputError
 from bundle.inferer import VolumeInferer
 from bundle.networks import DiCE
+from tests.networks.lively import lively
 from tests.networks.test_dice import TINY
 
 
 @pytest.fixture
 def network(scan) -> DiCE:
-    return DiCE(scan, denoise_blocks=1, **TINY).eval()
+    return lively(DiCE(scan, denoise_blocks=1, **TINY))
 
 
 @pytest.fixture
@@ -26,11 +30,16 @@ def test_equals_the_one_tensor_call(network, matrices):
     torch.testing.assert_close(VolumeInferer()(x, network, matrices), expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("points_per_chunk", [1, 333, 10**7])
-def test_chunk_size_does_not_matter(network, matrices, points_per_chunk):
-    x = torch.rand(1, 5, 24, 32)
-    whole = VolumeInferer((5, 6, 7))(x, network, matrices)
-    torch.testing.assert_close(VolumeInferer((5, 6, 7), points_per_chunk)(x, network, matrices), whole)
+@pytest.mark.parametrize("backend", ["points", "auto"])
+def test_memory_does_not_change_the_result(network, matrices, backend):
+    """Least memory encodes single views and decodes few points at a time."""
+    x, shape = torch.rand(1, 5, 24, 32), (11, 6, 7)
+    whole = VolumeInferer(shape, backend)(x, network, matrices)
+    with pytest.raises(InputError, match=r"memory_gb: is 0\.01, but .* Set it to") as error:
+        VolumeInferer(shape, backend, memory_gb=0.01)(x, network, matrices)
+    least = float(re.search(r"at least ([0-9.]+)\.", str(error.value))[1])
+    tight = VolumeInferer(shape, backend, memory_gb=least + 0.006)(x, network, matrices)
+    torch.testing.assert_close(tight, whole)
 
 
 def test_any_resolution_samples_the_same_function(network, matrices):
@@ -62,7 +71,7 @@ def test_batch_with_different_numbers_of_sparse_views(network, matrices):
 
 
 def test_progress_bar_goes_to_stderr(network, matrices, capsys):
-    VolumeInferer((4, 5, 6), 30, progress=True)(torch.rand(1, 5, 24, 32), network, matrices)
+    VolumeInferer((4, 5, 6), progress=True)(torch.rand(1, 5, 24, 32), network, matrices)
     captured = capsys.readouterr()
     assert "reconstruct" in captured.err
     assert captured.out == ""

@@ -112,11 +112,13 @@ def test_scripts(scan, denoise_blocks, conventions):
 
 def test_unused_views_do_not_reach_the_points(scan):
     """2D features come from the sparse views alone; without denoising layers 3D features come from all."""
-    network = DiCE(scan, **TINY).eval()
+    network = DiCE(scan, **TINY)
     x = torch.rand(1, 6, 24, 32)
     changed = x.clone()
     changed[:, 3:] += 1.0
     matrices = network.circular_matrices(torch.linspace(0, 3, 6)[None])
+    network.embed(network.encode(x), matrices, None)  # in training mode: codes start from features
+    network.eval()
     mask = torch.tensor([[True, True, True]])
     points = torch.rand(1, 40, 3)
     with torch.no_grad():

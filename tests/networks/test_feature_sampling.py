@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from bundle.networks.encoder import ProjectionEncoder
 from bundle.networks.feature_sampling import (
@@ -87,3 +88,25 @@ def test_encoder_features_are_centred_on_their_pixels():
     x = torch.rand(1, 1, 16, 32)
     for feature in encoder(x + x.flip(-1)):
         torch.testing.assert_close(feature, feature.flip(-1), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("corner_aligned", [False, True])
+def test_volume_sampling_is_grid_sample(corner_aligned):
+    """Inside, on the edges and beyond; values and gradient."""
+    volume = torch.randn(2, 3, 4, 5, 6, dtype=torch.float64, requires_grad=True)
+    points = torch.rand(2, 50, 3, dtype=torch.float64) * 1.4 - 0.2
+    points[:, 0], points[:, 1] = 0.0, 1.0
+    grid = (2.0 * points - 1.0).flip(-1)[:, None, None]
+    padding = "zeros" if corner_aligned else "border"
+    expected = F.grid_sample(volume, grid, padding_mode=padding, align_corners=corner_aligned).flatten(2)
+    found = sample_volume(volume, points, corner_aligned)
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, volume, weights)[0], torch.autograd.grad(expected, volume, weights)[0]
+    )
+
+
+def test_points_that_are_trained_get_a_gradient():
+    volume, points = torch.randn(1, 2, 3, 4, 5), torch.rand(1, 6, 3, requires_grad=True)
+    assert torch.autograd.grad(sample_volume(volume, points, False).sum(), points)[0].any()

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from monai.networks.layers.vector_quantizer import EMAQuantizer
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bundle.networks.quantizer import FeatureQuantizer
 
@@ -89,3 +91,42 @@ def test_mixed_precision_leaves_the_codebook_in_float32():
     assert books[1].ema_w.dtype == torch.float32
     torch.testing.assert_close(books[1].ema_w, books[0].ema_w)
     torch.testing.assert_close(books[1].embedding.weight, books[0].embedding.weight)
+
+
+def test_training_is_that_of_monai():
+    """Codes, indices, gradient and moving averages after some steps, without one-hot rows; searched part by part."""
+    quantizer = FeatureQuantizer(5, codes=12, data_start=False, restart_below=0.0).train()
+    quantizer.codebook.products_at_once = 12 * 7
+    reference = EMAQuantizer(3, 12, 5, commitment_cost=1.0, decay=0.99, epsilon=1e-5).train()
+    reference.load_state_dict(quantizer.codebook.state_dict())
+    for _ in range(3):
+        x = torch.randn(2, 5, 3, 4, 6)
+        _, latent, codes, indices = quantizer(x)
+        vectors = latent.detach().requires_grad_()
+        expected, _, expected_indices = reference(vectors)
+        torch.testing.assert_close(codes, expected, atol=1e-6, rtol=0)
+        assert torch.equal(indices, expected_indices)
+        weights = torch.randn_like(codes)
+        latent.retain_grad()
+        codes.backward(weights)
+        expected.backward(weights)
+        assert torch.equal(latent.grad, vectors.grad)
+    for name, value in reference.state_dict().items():
+        torch.testing.assert_close(quantizer.codebook.state_dict()[name], value, atol=1e-6, rtol=1e-6, msg=name)
+
+
+def test_loaded_codebooks_that_have_not_started_start():
+    quantizer, fresh = FeatureQuantizer(4, codes=8), FeatureQuantizer(4, codes=8).state_dict()
+    quantizer.train()(torch.randn(1, 4, 3, 3, 3))
+    quantizer.load_state_dict(fresh)
+    _, latent, codes, _ = quantizer(50 + torch.randn(1, 4, 3, 3, 3))
+    assert float((codes - latent).abs().mean()) < float(latent.std())
+
+
+def test_a_step_asks_the_device_for_nothing():
+    """Fake tensors have no values: a step that looked at one, and would wait for a GPU, fails with them."""
+    quantizer = FeatureQuantizer(4, codes=8).train()
+    quantizer(torch.randn(1, 4, 3, 3, 3))  # the first step may look
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        out = quantizer(torch.randn(1, 4, 3, 3, 3))[0]
+    assert out.shape == (1, 4, 3, 3, 3)
