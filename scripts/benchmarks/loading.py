@@ -1,4 +1,4 @@
-"""Times how items of a prepared data set are loaded; a part of benchmark.py."""
+"""Times how items of a prepared data set are loaded."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from bundle.phantoms import asymmetric_phantom, voxelise
 from bundle.prepared.load import OpenPreparedd, SampleBlockd
 from bundle.prepared.write import write_case
 from bundle.presets import ScanPreset, load_preset
+from scripts.benchmarks.result import Column, PartResult, Settings, Table, seconds_text
 
-__all__ = ["benchmark_loading"]
+__all__ = ["measure_loading", "write_phantom"]
 
-_CASES = 8
+_CASES, _POINTS = 8, 10_000
 
 
-def benchmark_loading(size: int, repeats: int, points: int = 10_000) -> list[dict[str, str]]:
+def measure_loading(settings: Settings) -> PartResult:
     """Items of some cases, files in the page cache: medians, in this process and per worker of a data loader."""
+    size, repeats = settings.size, settings.repeats
     scan = load_preset("abdomenatlas", (size, size), (size, size, size))
     with tempfile.TemporaryDirectory() as folder:
         cases = [{"image": write_phantom(Path(folder) / str(number), scan)} for number in range(_CASES)]
         views = SampleViewsd(scan, list(range(6, 25)), 24)
-        block = SampleBlockd(points)
-        label = f"24 views of {size}², one block of {size}³, {points:,} points"
+        block = SampleBlockd(_POINTS)
+        label = f"24 views of {size}², one block of {size}³, {_POINTS:,} points"
         pipelines = {
             f"training item: {label}": Compose([OpenPreparedd("image", scan), views, block]),
             "training item on the fly: one block, no projections": Compose(
@@ -44,8 +46,13 @@ def benchmark_loading(size: int, repeats: int, points: int = 10_000) -> list[dic
         rows = []
         for name, pipeline in pipelines.items():
             one, worker = median_item(pipeline, cases, repeats), median_in_worker(pipeline, cases, repeats)
-            rows.append({"case": name, "an item": f"{1e3 * one:.1f} ms", "per worker": f"{1e3 * worker:.1f} ms"})
-    return rows
+            rows.append({"case": name, "item_seconds": one, "worker_item_seconds": worker})
+    columns = [
+        Column("case, files in the page cache", "case"),
+        Column("an item", "item_seconds", seconds_text),
+        Column("per worker of a data loader", "worker_item_seconds", seconds_text),
+    ]
+    return PartResult({"size": size, "repeats": repeats, "cases": _CASES}, {"loading": Table(rows, columns)})
 
 
 def write_phantom(folder: Path, scan: ScanPreset) -> str:
@@ -83,7 +90,3 @@ def median_in_worker(transform: Callable[[dict], dict], cases: list[dict], repea
     torch.set_num_threads(threads)
     steady = np.diff(arrivals[_CASES:])
     return float(np.median(steady)) / 2
-
-
-if __name__ == "__main__":
-    raise SystemExit("error: run it as: python scripts/benchmark.py loading")

@@ -1,12 +1,9 @@
-"""Times overlap and surface distances of organ-sized structures; a part of benchmark.py."""
+"""Times overlap and surface distances of organ-sized structures."""
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,9 +11,12 @@ from monai.metrics import compute_average_surface_distance, compute_dice, comput
 from monai.networks import one_hot
 
 from bundle.metrics import overlap_rows
+from scripts.benchmarks.measuring import in_new_process, status_mb
+from scripts.benchmarks.result import Check, Column, PartResult, Settings, Table, mb_text, seconds_text
 
-__all__ = ["benchmark_segmentation_metrics", "organ_labels"]
+__all__ = ["by_structure", "measure_segmentation", "on_whole_grid", "organ_labels", "time_and_memory"]
 
+_TOLERANCE = 1e-4
 FIELD_MM = (384.0, 384.0, 410.0)
 ORGANS = {
     "right lung": ((-75.0, 0.0, 40.0), (58.0, 80.0, 125.0)),
@@ -28,22 +28,25 @@ ORGANS = {
 """Centre and semi-axes (x, y, z) in mm of ellipsoids of about the organs' sizes."""
 
 
-def benchmark_segmentation_metrics(size: int, repeats: int) -> list[dict[str, str]]:
+def measure_segmentation(settings: Settings) -> PartResult:
     """Five structures by this package, and by MONAI's three metrics on the whole grid, each in its own process."""
-    rows, timed = [], {}
+    rows, figures = [], {}
     for name, run in {"bundle.metrics": by_structure, "MONAI on the whole grid": on_whole_grid}.items():
-        timed[name] = in_new_process(run, size, repeats)
-        seconds, memory_mb = timed[name]
-        rows.append(
-            {
-                "case": f"Dice, ASSD and HD95 of {len(ORGANS)} structures, {size}³",
-                "by": name,
-                "time": f"{seconds:.2f} s",
-                "time / bundle.metrics": f"{seconds / timed['bundle.metrics'][0]:.1f}",
-                "peak memory": f"{memory_mb:.0f} MB",
-            }
-        )
-    return rows
+        seconds, memory_mb, figures[name] = in_new_process(time_and_memory, run, settings.size, settings.repeats)
+        case = f"Dice, ASSD and HD95 of {len(ORGANS)} structures, {settings.size}³"
+        rows.append({"case": case, "by": name, "seconds": seconds, "process_peak_mb": memory_mb})
+        rows[-1]["time_to_bundle_metrics_ratio"] = seconds / rows[0]["seconds"]
+    columns = [
+        Column("case", "case"),
+        Column("by", "by"),
+        Column("time", "seconds", seconds_text),
+        Column("time / bundle.metrics", "time_to_bundle_metrics_ratio", "{:.1f}".format),
+        Column("peak memory", "process_peak_mb", mb_text),
+    ]
+    difference = float(np.abs(np.subtract(*figures.values())).max())
+    same = Check("both give the same figures", difference <= _TOLERANCE, difference, _TOLERANCE)
+    used = {"size": settings.size, "repeats": settings.repeats}
+    return PartResult(used, {"segmentation": Table(rows, columns)}, [same])
 
 
 def by_structure(labels: np.ndarray, reference: np.ndarray, voxel_mm: tuple[float, ...]) -> list[float]:
@@ -78,29 +81,13 @@ def organ_labels(size: int, displaced: bool) -> tuple[np.ndarray, tuple[float, .
     return labels, voxel_mm
 
 
-def in_new_process(run: Callable[..., list[float]], size: int, repeats: int) -> tuple[float, float]:
-    """Seconds of the fastest run, and the largest memory of its whole process in MB."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
-        return processes.submit(_measure, run, size, repeats).result()
-
-
-def _measure(run: Callable[..., list[float]], size: int, repeats: int) -> tuple[float, float]:
+def time_and_memory(run: Callable[..., list[float]], size: int, repeats: int) -> tuple[float, float, list[float]]:
+    """Seconds of the fastest run, the largest memory of this process so far in MB, and the figures."""
     labels, voxel_mm = organ_labels(size, displaced=True)
     reference, _ = organ_labels(size, displaced=False)
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()
-        run(labels, reference, voxel_mm)
+        figures = run(labels, reference, voxel_mm)
         seconds.append(time.perf_counter() - started)
-    return min(seconds), _peak_mb()
-
-
-def _peak_mb() -> float:
-    """Largest memory of this process in MB so far; NaN where the system does not tell."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), float("nan"))
-
-
-if __name__ == "__main__":
-    raise SystemExit("error: run it as: python scripts/benchmark.py segmentation")
+    return min(seconds), status_mb("VmHWM"), figures
