@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from bundle.classical.methods import Method
 
-__all__ = ["COMMANDS", "convert", "reconstruct", "simulate"]
+__all__ = ["COMMANDS", "convert", "export_network", "reconstruct", "simulate"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _INFERENCE = _ROOT / "configs" / "inference.json"
+_METADATA = _ROOT / "configs" / "metadata.json"
 
 
 def reconstruct(
@@ -220,12 +221,49 @@ def convert(
     print(f"wrote {output} and {overlay}")
 
 
+def export_network(
+    output: str,
+    format: str = "torchscript",
+    checkpoint: str | None = None,
+    config: str | Sequence[str] | None = None,
+    preset: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Writes the network as one file that runs without this package; docs/deployment.md tells how to use it.
+
+    Args:
+        output: file to write: .ts, .onnx or .pt2.
+        format: torchscript, onnx or pt2.
+        checkpoint: the network's weights; models/model.pt if not given. A configuration of the same name beside it
+            (model.json, as convert writes it) is used, too.
+        config: further configuration overlays, such as configs/demo.json.
+        preset: scan of the network.
+        overwrite: replace an existing output.
+    """
+    from monai.bundle import ConfigParser
+
+    from bundle.checkpoint import load_network
+    from bundle.deployment import export
+
+    path = export.check_target(format, output, overwrite)
+    parser = ConfigParser()
+    parser.read_config(_inference_files(checkpoint, config))
+    changes = {"bundle_root": str(_ROOT), "checkpoint": checkpoint, "preset": preset}
+    parser.update({key: value for key, value in changes.items() if value is not None})
+    network = load_network(parser.get_parsed_content("network_def"), parser.get_parsed_content("checkpoint"))
+    metadata = ConfigParser.load_config_file(_METADATA)
+    about = {key: metadata[key] for key in ("name", "version", "intended_use", "references")}
+    different = export.export_network(network, parser.get_parsed_content("scan"), path, format, about, overwrite)
+    print(f"wrote {path}: read back, {different:.1%} of its voxels differ from the network's")
+
+
 COMMANDS = {
     "reconstruct": reconstruct,
     "simulate": simulate,
     "convert": convert,
     "import": import_scan,
     "export": export_scan,
+    "export-network": export_network,
     "prepare": prepare,
     "inspect": inspect,
     "nnunet-export": nnunet_export,

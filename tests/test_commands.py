@@ -89,6 +89,8 @@ def test_reconstruction_lies_where_the_ct_lay(tmp_path, monkeypatch, phantom, ct
 
     truth = torch.from_numpy(phantom)[None, None] * (2000 / 2024)  # 1000 HU in the preset's window
     monkeypatch.setattr(DiCE, "decode", lambda self, f, v, m, points, mask: sample_volume(truth, points, False))
+    overlay = json.loads(model.with_suffix(".json").read_text())
+    model.with_suffix(".json").write_text(json.dumps({**overlay, "inferer_backend": "points"}))
     source = ct
     if through_file:
         simulate(monkeypatch, ct, tmp_path / "scan.npz")
@@ -126,6 +128,26 @@ def test_convert_command(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "converted.pt").is_file()
 
 
+def test_export_network_command(tmp_path, monkeypatch, capsys, model):
+    """The weights and the configuration beside them, as the commands use them."""
+    output = ("--output", tmp_path / "network.ts", "--checkpoint", model)
+    call(monkeypatch, "export-network", *output)
+    assert "network.ts: read back, 0.0% of its voxels differ" in capsys.readouterr().out
+    network = DiCE(load_preset("luna16", (24, 32), (20, 18, 16)), **SIZES, quantizer={"codes": 16}).eval()
+    network.load_state_dict(torch.load(model, weights_only=True))
+    projections, files = torch.rand(1, 5, 24, 32), {"metadata.json": ""}
+    with torch.no_grad():
+        exported = torch.jit.load(tmp_path / "network.ts", _extra_files=files)
+        torch.testing.assert_close(exported(projections), network(projections), atol=1e-5, rtol=0)
+    metadata = json.loads(files["metadata.json"])
+    assert metadata["scan"]["preset"] == "luna16"
+    assert "not a medical device" in metadata["intended_use"]
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "export-network", *output)
+    assert "network.ts: exists already" in capsys.readouterr().err
+    call(monkeypatch, "export-network", *output, "--overwrite", "true")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -142,6 +164,10 @@ def test_convert_command(tmp_path, monkeypatch, capsys):
         (("reconstruct", "--source", "{ct}", "--output", "{out}.nii.gz", "--config", "no.json"), "config no.json"),
         (("simulate", "--source", "{ct}", "--output", "{out}.npy"), "cannot be written"),
         (("convert", "--source", "{ct}", "--output", "{out}.pt"), "ct.nii.gz: "),
+        (("export-network", "--output", "{out}.onnx", "--checkpoint", "{model}"), "Let it end in .ts"),
+        (("export-network", "--output", "{out}.ts", "--format", "mnn"), "Use one of torchscript, onnx, pt2"),
+        (("export-network", "--output", "{out}.ts", "--checkpoint", "no.pt"), "no.pt: does not exist"),
+        (("export-network", "--output", "{model}", "--checkpoint", "{model}"), "Let it end in .ts"),
     ],
 )
 def test_bad_input_ends_with_one_message(tmp_path, monkeypatch, capsys, ct, model, arguments, message):

@@ -1,0 +1,1 @@
+"""The network as one file that runs without this package: TorchScript, ONNX or PyTorch's exported program."""
