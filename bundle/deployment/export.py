@@ -72,9 +72,8 @@ def export_network(
         ImportError: when a package that the format needs is missing.
     """
     path = check_target(format, output, overwrite)
-    network = (
-        copy.deepcopy(network).cpu().eval().requires_grad_(False)
-    )  # else the file's user had to turn gradients off
+    # Weights that wanted gradients in the file would make its user turn gradients off.
+    network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
     with atomic_path(path) as temporary:
         FORMATS[format].write(network, scan, describe(network, scan, about), temporary)
         return check_agreement(FORMATS[format].load(temporary), network, scan, path)

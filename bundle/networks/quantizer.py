@@ -133,6 +133,7 @@ class FeatureQuantizer(nn.Module):
         return self.post(codes), latent, codes, indices
 
     @torch.jit.unused
+    @torch.compiler.disable  # which would draw other random numbers
     @torch.no_grad()
     def _start(self, latent: torch.Tensor) -> None:
         if self._surely_started:
@@ -144,6 +145,7 @@ class FeatureQuantizer(nn.Module):
         self._surely_started = True
 
     @torch.jit.unused
+    @torch.compiler.disable  # which would draw other random numbers
     @torch.no_grad()
     def _restart(self, latent: torch.Tensor) -> None:
         if self.restart_below > 0:
