@@ -124,7 +124,8 @@ def test_a_step_is_that_of_the_plain_network(scan, stage):
     expected.backward()
 
     assert float(loss) == pytest.approx(float(expected), rel=1e-12)
-    assert all(codes[0].flatten(1).unique(dim=1).shape[1] > 1 for codes in out["codes"] or out["dense"])
+    if stage != "step 2":  # where codes are frozen as they were drawn, and may all lie on one side of the features
+        assert all(codes[0].flatten(1).unique(dim=1).shape[1] > 1 for codes in out["codes"])
     trained = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
     plainly = {name: p.grad for name, p in plain.named_parameters() if p.grad is not None}
     assert trained.keys() == plainly.keys()
