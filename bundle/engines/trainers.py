@@ -76,6 +76,9 @@ class SparseViewTrainer(SupervisedTrainer):
         self.state_dict_user_keys.append("seed")
         EpochSeeder(rank).attach(self)
         self.check_stage(self.dice, loss_function)
+        if self.compile:
+            for quantizer in self.dice.embedding.quantizers:
+                quantizer.stay_out_of_graphs()
         self.add_event_handler(IterationEvents.LOSS_COMPLETED, self._fetch_loss)
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._check_loss)
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip_gradient)

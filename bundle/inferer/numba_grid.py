@@ -23,8 +23,16 @@ def unavailable(device: torch.device) -> str | None:
     return None if find_spec("numba") else "numba is not installed"
 
 
-def prepare(task: GridTask, points_at_once: int) -> Callable[[int, int, torch.Tensor], None]:
-    """Makes the function that decodes planes first to last into out [last - first, Y, Z]."""
+def prepare(
+    task: GridTask, points_at_once: int, decode_rows: Callable[..., torch.Tensor] = decode_rows
+) -> Callable[[int, int, torch.Tensor], None]:
+    """Makes the function that decodes planes first to last into out [last - first, Y, Z].
+
+    Args:
+        task: the grid.
+        points_at_once: bounds the memory.
+        decode_rows: what decodes the sampled rows, with the arguments of bundle.networks.grid_decoding.decode_rows.
+    """
     from bundle.inferer.numba_kernels import sample_rows
 
     maps = tuple(scale.permute(0, 3, 2, 1).contiguous().numpy() for scale in task.maps)

@@ -135,6 +135,24 @@ def plane_sums(task: GridTask, first: int, last: int) -> torch.Tensor:
     return planes.reshape(last - first, sums.shape[1], sums.shape[2], sums.shape[3])
 
 
+def row_shares(task: GridTask, plane: torch.Tensor, first: int, last: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The 3D features' share of every layer's sums, and the biases, at some rows along z of one plane.
+
+    Args:
+        task: the grid.
+        plane: [S, r, r] of the plane, from :func:`plane_sums`.
+        first: index of the first row.
+        last: end of the rows.
+
+    Returns:
+        [S, last - first, r + 1] and the interpolation along z [Z, r + 1]; the product of both is the share. The bias
+        is one more voxel of weight 1, which spares a pass over the sums.
+    """
+    rows, along_z = task.weights[1][first:last] @ plane, task.weights[2]
+    rows = torch.cat([rows, task.decoder.bias[:, None, None].expand(-1, last - first, 1)], dim=2)
+    return rows, torch.cat([along_z, torch.ones_like(along_z[:, :1])], dim=1)
+
+
 def decode_rows(task: GridTask, plane: torch.Tensor, samples: torch.Tensor, first: int, last: int) -> torch.Tensor:
     """Predicts some rows along z of one plane.
 
@@ -148,11 +166,8 @@ def decode_rows(task: GridTask, plane: torch.Tensor, samples: torch.Tensor, firs
     Returns:
         [last - first, Z].
     """
-    decoder, along_z = task.decoder, task.weights[2]
-    rows = task.weights[1][first:last] @ plane  # [S, rows, r]
-    # The bias is one more voxel of weight 1, which spares a pass over the sums.
-    rows = torch.cat([rows, decoder.bias[:, None, None].expand(-1, last - first, 1)], dim=2)
-    along_z = torch.cat([along_z, torch.ones_like(along_z[:, :1])], dim=1)
+    decoder = task.decoder
+    rows, along_z = row_shares(task, plane, first, last)
     sums = (rows.flatten(0, 1) @ along_z.t()).reshape(rows.shape[0], -1)
     sums.addmm_(decoder.maps, samples)
     return decode_hidden(sums, decoder.hidden, decoder.slopes).reshape(last - first, along_z.shape[0])

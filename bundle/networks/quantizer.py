@@ -132,8 +132,13 @@ class FeatureQuantizer(nn.Module):
             self._restart(latent)
         return self.post(codes), latent, codes, indices
 
+    def stay_out_of_graphs(self) -> None:
+        """Keeps starts and restarts out of torch.compile's graphs, which would draw other random numbers."""
+        # Not a decorator of these methods: that would load the compiler, and all that it wants, with the package.
+        self._start = torch.compiler.disable(self._start)
+        self._restart = torch.compiler.disable(self._restart)
+
     @torch.jit.unused
-    @torch.compiler.disable  # which would draw other random numbers
     @torch.no_grad()
     def _start(self, latent: torch.Tensor) -> None:
         if self._surely_started:
@@ -145,7 +150,6 @@ class FeatureQuantizer(nn.Module):
         self._surely_started = True
 
     @torch.jit.unused
-    @torch.compiler.disable  # which would draw other random numbers
     @torch.no_grad()
     def _restart(self, latent: torch.Tensor) -> None:
         if self.restart_below > 0:

@@ -12,6 +12,9 @@ from bundle.optional import require
 __all__ = ["ViewSet", "angular_distance", "hybrid_views", "matched_views", "uniform_views"]
 
 
+_DECIMALS = 5  # of distances in rad
+
+
 @dataclass(frozen=True)
 class ViewSet:
     """Views of one training item.
@@ -67,7 +70,9 @@ def matched_views(sparse_rad: np.ndarray, dense_rad: np.ndarray, full_turn: bool
         [m] indices of the assigned dense views.
     """
     optimize = require("scipy.optimize", "scipy", "sampling auxiliary views")
-    return optimize.linear_sum_assignment(angular_distance(sparse_rad, dense_rad, full_turn))[1]
+    distance = angular_distance(sparse_rad, dense_rad, full_turn)
+    # Several assignments often cost the same; stored angles, in single precision, must not choose another one.
+    return optimize.linear_sum_assignment(np.round(distance, _DECIMALS))[1]
 
 
 def hybrid_views(

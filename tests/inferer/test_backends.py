@@ -11,12 +11,12 @@ import torch
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
 from bundle.inferer import VolumeInferer
-from bundle.inferer.backends import BACKENDS, choose_backend
+from bundle.inferer.backends import BACKENDS, REDUCED_PRECISION, choose_backend
 from bundle.networks import DiCE
 from tests.networks.lively import lively
 from tests.networks.test_dice import TINY
 
-EXACT = [name for name in BACKENDS if name != "triton"]
+EXACT = [name for name in BACKENDS if name not in REDUCED_PRECISION]
 PUBLISHED = {
     "head": "norm_act",
     "low_resolution_grid": "corner",
@@ -129,7 +129,7 @@ def test_reduced_precision_around_it_reaches_the_features_alone(scan, inputs, na
 
 def test_choice(monkeypatch):
     cpu = torch.device("cpu")
-    assert choose_backend("auto", cpu) is BACKENDS["numba"]
+    assert choose_backend("numba", cpu) is BACKENDS["numba"]
     monkeypatch.setattr("bundle.inferer.numba_grid.find_spec", lambda name: None)
     assert choose_backend("auto", cpu) is BACKENDS["torch"]
     with pytest.raises(InputError, match="numba is not installed"):

@@ -27,7 +27,7 @@ def test_equals_the_one_tensor_call(network, matrices):
     x = torch.rand(1, 5, 24, 32)
     with torch.no_grad():
         expected = network(x, torch.linspace(0, 2, 5)).clamp(0, 1)
-    torch.testing.assert_close(VolumeInferer()(x, network, matrices), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(VolumeInferer(backend="numba")(x, network, matrices), expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("backend", ["points", "auto"])
@@ -45,8 +45,8 @@ def test_memory_does_not_change_the_result(network, matrices, backend):
 def test_any_resolution_samples_the_same_function(network, matrices):
     """Every third voxel centre of a grid three times as fine is a voxel centre of the coarse one."""
     x = torch.rand(1, 5, 24, 32)
-    coarse = VolumeInferer((4, 5, 6))(x, network, matrices)
-    fine = VolumeInferer((12, 15, 18))(x, network, matrices)
+    coarse = VolumeInferer((4, 5, 6), backend="numba")(x, network, matrices)
+    fine = VolumeInferer((12, 15, 18), backend="numba")(x, network, matrices)
     torch.testing.assert_close(fine[..., 1::3, 1::3, 1::3], coarse, atol=1e-5, rtol=1e-4)
 
 
@@ -65,8 +65,8 @@ def test_dense_views_are_not_used_after_view_adjustment(network, matrices):
 def test_batch_with_different_numbers_of_sparse_views(network, matrices):
     x = torch.rand(2, 5, 24, 32)
     mask = torch.tensor([[True, True, True], [True, True, False]])
-    together = VolumeInferer((4, 5, 6))(x, network, matrices.expand(2, -1, -1, -1), mask)
-    alone = VolumeInferer((4, 5, 6))(x[1:, :2], network, matrices[:, :2])
+    together = VolumeInferer((4, 5, 6), backend="numba")(x, network, matrices.expand(2, -1, -1, -1), mask)
+    alone = VolumeInferer((4, 5, 6), backend="numba")(x[1:, :2], network, matrices[:, :2])
     torch.testing.assert_close(together[1:], alone, atol=1e-5, rtol=1e-4)
 
 

@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 
+from bundle.inferer.backends import REDUCED_PRECISION
 from scripts.benchmark import machine
 from scripts.benchmarks.classical import measure_classical
-from scripts.benchmarks.inference import STRAIGHTFORWARD, agreement, compare
+from scripts.benchmarks.inference import BEST, STRAIGHTFORWARD, agreement, compare
 from scripts.benchmarks.machine import circumstances
 from scripts.benchmarks.projector import measure_projector
 from scripts.benchmarks.result import Settings
@@ -49,12 +50,15 @@ def test_inference_ratios_are_of_one_run_and_results_were_compared(quick):
     part = figures["parts"]["inference"]
     plain, *others = part["tables"]["inference"]
     assert plain["method"] == STRAIGHTFORWARD
-    assert {"points", "torch"} <= {row["method"] for row in others}
+    assert {BEST, "points", "torch"} <= {row["method"] for row in others}
     for row in others:
         assert row["speedup_ratio"] == pytest.approx(plain["seconds"] / row["seconds"])
-        assert row["largest_difference"] <= 1e-4
-        checks = [check for check in part["checks"] if check["name"].startswith(f"{row['method']} equals")]
-        assert [check["passed"] for check in checks] == [True, True]  # a small volume, and voxels of the large one
+        reduced = row["method"] in REDUCED_PRECISION
+        assert row["psnr_db"] >= 60 if reduced else row["largest_difference"] <= 1e-4
+        told = f"PSNR in dB of {row['method']} at" if reduced else f"{row['method']} equals"
+        checks = [check for check in part["checks"] if check["name"].startswith(told)]
+        # A small volume, on which the network is timed in one way alone, and voxels of the large one.
+        assert [check["passed"] for check in checks] == [True] * (1 if row["method"] == BEST else 2)
     assert (folder / "inference.png").stat().st_size > 10_000
 
 
