@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
     from bundle.classical.methods import Method
 
-__all__ = ["COMMANDS", "convert", "export_network", "reconstruct", "simulate"]
+__all__ = [
+    "COMMANDS",
+    "convert",
+    "export_network",
+    "pack_training",
+    "reconstruct",
+    "simulate",
+    "unpack_training",
+]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _INFERENCE = _ROOT / "configs" / "inference.json"
@@ -257,6 +265,32 @@ def export_network(
     print(f"wrote {path}: read back, {different:.1%} of its voxels differ from the network's")
 
 
+def pack_training(source: str, output: str, largest_mb: float = 15.0) -> None:
+    """Packs the latest training checkpoint into small files of half precision, to train on elsewhere.
+
+    Args:
+        source: folder of the stage's checkpoints, such as models/checkpoints/pretrain.
+        output: folder to write to; a state that is there is replaced.
+        largest_mb: most of a file, in 10^6 bytes.
+    """
+    from bundle.training_state import pack_state
+
+    files = pack_state(source, output, largest_mb)
+    print(f"wrote {len(files)} files, {sum(file.stat().st_size for file in files) / 1e6:.1f} MB, to {output}")
+
+
+def unpack_training(source: str, output: str) -> None:
+    """Writes the checkpoint of a packed training state; the stage's training command then goes on from it.
+
+    Args:
+        source: folder that pack-training wrote.
+        output: folder of the stage's checkpoints, such as models/checkpoints/pretrain.
+    """
+    from bundle.training_state import unpack_state
+
+    print(f"wrote {unpack_state(source, output)}")
+
+
 COMMANDS = {
     "reconstruct": reconstruct,
     "simulate": simulate,
@@ -264,6 +298,8 @@ COMMANDS = {
     "import": import_scan,
     "export": export_scan,
     "export-network": export_network,
+    "pack-training": pack_training,
+    "unpack-training": unpack_training,
     "prepare": prepare,
     "inspect": inspect,
     "nnunet-export": nnunet_export,

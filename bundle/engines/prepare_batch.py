@@ -59,6 +59,8 @@ class _PrepareProjections(PrepareBatch):
         """Gives projections [B, views, V, U], the target, and the network's other arguments by name."""
         device, options = torch.device(device or "cpu"), {"non_blocking": non_blocking, **kwargs}
         arguments = {name: _plain(batchdata[name]).to(device, **options) for name in self.passed_on}
+        if "prior" in batchdata:
+            arguments["prior"] = _plain(batchdata["prior"]).to(device, **options).float()
         mask = _plain(batchdata["sparse_mask"])
         # The sparse views come first, so a mask of the most that an item has says all, and spares the rest the work.
         short = mask[:, : int(mask.sum(dim=1).max())]

@@ -10,6 +10,7 @@ from bundle.handlers.metrics_table import MetricsTable
 from bundle.handlers.reconstruction_saver import ReconstructionSaver
 from bundle.handlers.resume import ResumeTraining
 from bundle.handlers.run_settings import RunSettings
+from bundle.handlers.time_slice import TimeSlice
 from bundle.handlers.training_progress import TrainingProgress
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "ResidualTable",
     "ResumeTraining",
     "RunSettings",
+    "TimeSlice",
     "TrainingProgress",
 ]

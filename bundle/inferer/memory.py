@@ -51,17 +51,22 @@ def plan_memory(
     widths = sum(layer[0].out_channels for layer in network.point_decoder.layers)
     codebook = network.embedding.quantizers[0].codebook
     decoded = inputs - sum(channels)
+    width = network.decoder_channels
 
     pixels, voxels = rows * columns, network.low_resolution**3
+    resolution = network.volume_resolution
+    fine_voxels = resolution**3
     maps = batch * views * pixels * sum(c / 4**k for k, c in enumerate(channels))
     view = 6 * channels[0] * pixels  # the first convolution, its normalisation and activation, and the next level
     back_projection = 5 * max(channels) + 8 * views
-    embedding = batch * voxels * (5 * sum(channels) + 10 * decoded + back_projection) + 2 * codebook.products_at_once
+    embedding = batch * voxels * (5 * sum(channels) + 10 * width + back_projection) + 2 * codebook.products_at_once
+    if fine_voxels > voxels:  # the prior and its features, whose finest need most
+        embedding += batch * fine_voxels * 8 * decoded
     volume = batch * math.prod(output_shape)
-    # Channels-last copies of one case's maps, and its 3D features' share of every layer: of all low-resolution voxels,
+    # Channels-last copies of one case's maps, and its 3D features' share of every layer: of all their voxels,
     # of 8 planes, and, in two precisions, of a plane's rows.
-    shares = voxels + 8 * network.low_resolution**2 + 1.5 * output_shape[1] * network.low_resolution
-    grid = maps / batch + widths * shares + batch * decoded * voxels
+    shares = fine_voxels + 8 * resolution**2 + 1.5 * output_shape[1] * resolution
+    grid = maps / batch + widths * shares + batch * decoded * fine_voxels
     if stacked:
         point = batch * (2 * views * (max(channels) + 8) + 4 * inputs)
     else:

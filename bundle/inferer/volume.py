@@ -80,7 +80,8 @@ class VolumeInferer(Inferer):
         point_wise = self.backend == _POINT_WISE
         plan = plan_memory(network, inputs.shape, shape, self.memory_gb, stacked=point_wise)
         features = _encode(network, inputs, plan.views)
-        volume = network.embed(features, matrices, sparse_mask).volume
+        prior = network.prior(inputs, matrices, sparse_mask)
+        volume = network.embed(features, matrices, sparse_mask, prior).volume
         decode = self._decode_points if point_wise else self._decode_grid
         out = decode(network, features, volume, matrices, sparse_mask, shape, plan.points)
         return out.clamp_(0.0, 1.0)

@@ -10,6 +10,7 @@ from torch import nn
 from torch.autograd.profiler import record_function
 
 from bundle.errors import InputError
+from bundle.networks.classical_prior import ClassicalPrior, NoPrior
 from bundle.networks.embedding import CrossScaleEmbedding
 from bundle.networks.encoder import ProjectionEncoder
 from bundle.networks.feature_sampling import (
@@ -19,6 +20,7 @@ from bundle.networks.feature_sampling import (
 )
 from bundle.networks.grid_decoding import GridTask, decode_planes, grid_task
 from bundle.networks.point_decoder import PointDecoder
+from bundle.networks.prior_fusion import NoFusion, PriorFusion
 from bundle.networks.view_sampling import largest_samples
 from bundle.presets import ScanPreset
 
@@ -32,7 +34,7 @@ class Embedding(NamedTuple):
     """What the 3D part makes of the back-projected features; lists hold one entry per scale, coarsest first.
 
     Args:
-        volume: [B, C, r, r, r] decoded features.
+        volume: [B, C, r, r, r] decoded features; with a prior those of its resolution, and itself as the last channel.
         latents: [B, C_k, r, r, r] features before quantisation.
         codes: their codes.
         indices: [B, r, r, r] code indices.
@@ -72,6 +74,9 @@ class DiCE(nn.Module):
         projection_sampling: "pixel_centre", or "corner_aligned" (every scale addressed by its corner pixels' centres,
             as published weights need).
         points_per_chunk: points decoded at once by the default call.
+        prior: gives the network a classical reconstruction of the sparse views as a further input, to start from:
+            arguments of ClassicalPrior (size, method, options), and of PriorFusion (channels, blocks). The paper's
+            network has none.
     """
 
     def __init__(
@@ -90,18 +95,29 @@ class DiCE(nn.Module):
         output_grid: str = "voxel_centre",
         projection_sampling: str = "pixel_centre",
         points_per_chunk: int = 50_000,
+        prior: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.low_resolution = low_resolution
+        self.decoder_channels = decoder_channels
+        self.volume_resolution: int = low_resolution if prior is None else int(prior.get("size", 64))
         self.points_per_chunk = points_per_chunk
         self.corner_low_resolution = _GRIDS.index(low_resolution_grid) == 1
         self.corner_output = _GRIDS.index(output_grid) == 1
         self.corner_aligned = _SAMPLINGS.index(projection_sampling) == 1
         self.encoder = ProjectionEncoder(encoder_channels, encoder_blocks)
+        self.prior: nn.Module = NoPrior()
+        self.fusion: nn.Module = NoFusion()
+        prior_channels, volume_channels = 0, decoder_channels
+        if prior is not None:
+            self.prior, self.fusion = self._make_prior(scan, decoder_channels, **prior)
+            prior_channels, volume_channels = self.fusion.low_channels, self.fusion.out_channels
         self.embedding = CrossScaleEmbedding(
-            encoder_channels[::-1], decoder_channels, decoder_blocks, denoise_blocks, quantizer
+            encoder_channels[::-1], decoder_channels, decoder_blocks, denoise_blocks, quantizer, prior_channels
         )
-        self.point_decoder = PointDecoder(sum(encoder_channels) + decoder_channels, point_channels, head)
+        self.point_decoder = PointDecoder(sum(encoder_channels) + volume_channels, point_channels, head)
+        if prior is not None:
+            self.point_decoder.start_at_last_input()
         self._frozen: list[str] = []
         self.largest_stride: int = 2 ** (len(encoder_channels) - 1)
         if any(n % self.largest_stride for n in scan.detector_shape):
@@ -122,6 +138,26 @@ class DiCE(nn.Module):
         ]
         # Saved with the weights, and compared on loading: weights are only valid with the conventions they learnt.
         self.register_buffer("conventions", torch.tensor(conventions, dtype=torch.uint8))
+
+    def _make_prior(
+        self,
+        scan: ScanPreset,
+        width: int,
+        size: int = 64,
+        method: str = "tv",
+        options: dict[str, Any] | None = None,
+        channels: Sequence[int] = (16, 32, 48),
+        blocks: int = 1,
+    ) -> tuple[ClassicalPrior, PriorFusion]:
+        if self.corner_low_resolution or size != self.low_resolution * 2 ** (len(channels) - 1):
+            raise InputError(
+                "prior",
+                f"has a size of {size} and {len(channels)} resolutions, where low_resolution is {self.low_resolution} "
+                f"on a grid of {'corners' if self.corner_low_resolution else 'voxel centres'}.",
+                "Let size be low_resolution, doubled for every resolution after the first, on voxel centres.",
+            )
+        geometry = scan.geometry([0.0])
+        return ClassicalPrior(geometry.volume_size_mm, size, method, options), PriorFusion(width, channels, blocks)
 
     def _register_scan(self, scan: ScanPreset) -> None:
         """Keeps the default scan in buffers; it belongs to the configuration, so state dicts do not hold it."""
@@ -172,7 +208,7 @@ class DiCE(nn.Module):
             angles_rad = angles_rad.unsqueeze(0).expand(batch, views)
         matrices = self.circular_matrices(angles_rad.to(self.scan_orbit.dtype))
         features = self.encode(projections)
-        volume = self.embed(features, matrices, None).volume
+        volume = self.embed(features, matrices, None, self.prior(projections, matrices, None)).volume
         shape = self.volume_shape
         parts: list[torch.Tensor] = []
         if not self.training:
@@ -267,7 +303,11 @@ class DiCE(nn.Module):
         return volumes
 
     def embed(
-        self, features: list[torch.Tensor], matrices: torch.Tensor, sparse_mask: Optional[torch.Tensor]
+        self,
+        features: list[torch.Tensor],
+        matrices: torch.Tensor,
+        sparse_mask: Optional[torch.Tensor],
+        prior: Optional[torch.Tensor] = None,
     ) -> Embedding:
         """Makes the 3D features.
 
@@ -278,6 +318,7 @@ class DiCE(nn.Module):
             features: from :meth:`encode`.
             matrices: [B, views, 3, 4].
             sparse_mask: [B, m], true for the sparse views among the first m; None if all views are sparse.
+            prior: what ``self.prior`` makes of the projections.
 
         Returns:
             The embedding.
@@ -294,7 +335,10 @@ class DiCE(nn.Module):
                 with torch.no_grad():
                     everything = self.back_project(features, matrices, None)
                     dense, _, _, indices = self.embedding.quantize(everything)
-        volume = self.embedding.decode(quantized)
+        fine = self.fusion.encode(prior)
+        if len(fine) > 0:
+            quantized = [torch.cat([quantized[0], fine[-1]], dim=1)] + quantized[1:]
+        volume = self.fusion(self.embedding.decode(quantized), fine, prior)
         return Embedding(volume, latents, codes, indices, denoised, dense)
 
     def decode(

@@ -23,10 +23,17 @@ class CrossScaleEmbedding(nn.Module):
         blocks: residual blocks per scale of the decoder.
         denoise_blocks: residual blocks per scale of the denoising layers; 0 for none.
         quantizer: further arguments of FeatureQuantizer.
+        prior_channels: channels of a prior that the coarsest scale is joined with before it is decoded.
     """
 
     def __init__(
-        self, channels: Sequence[int], width: int, blocks: int, denoise_blocks: int, quantizer: dict | None = None
+        self,
+        channels: Sequence[int],
+        width: int,
+        blocks: int,
+        denoise_blocks: int,
+        quantizer: dict | None = None,
+        prior_channels: int = 0,
     ) -> None:
         super().__init__()
         self.denoises = denoise_blocks > 0
@@ -35,7 +42,7 @@ class CrossScaleEmbedding(nn.Module):
             ResidualStack(3, c, c, denoise_blocks) if self.denoises else nn.Identity() for c in channels
         )
         self.decoders = nn.ModuleList(
-            ResidualStack(3, c + (width if k > 0 else 0), width, blocks) for k, c in enumerate(channels)
+            ResidualStack(3, c + (width if k > 0 else prior_channels), width, blocks) for k, c in enumerate(channels)
         )
 
     def quantize(

@@ -13,6 +13,8 @@ from bundle.networks.folded_decoder import FoldedDecoder
 
 __all__ = ["PointDecoder"]
 
+_NEARLY = 0.1  # of usual weights, which learn at once what zeros would learn later
+
 
 class PointDecoder(nn.Module):
     """MLP on points in which every layer after the first also sees the input features (DeepSparse, equation 7).
@@ -36,6 +38,14 @@ class PointDecoder(nn.Module):
             layers.append(nn.Sequential(*layer))
             before = width + in_channels
         self.layers = nn.ModuleList(layers)
+
+    @torch.no_grad()
+    def start_at_last_input(self) -> None:
+        """Lets the untrained decoder give its last input, nearly."""
+        last = self.layers[-1][0]
+        last.weight.mul_(_NEARLY)
+        last.weight[:, -1] = 1.0
+        last.bias.zero_()
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """[B, in_channels, points] to [B, 1, points]; points last in memory ([B, points, C]) saves copies."""

@@ -34,6 +34,7 @@ class PointForward(nn.Module):
         matrices: torch.Tensor,
         points: torch.Tensor,
         sparse_mask: torch.Tensor | None = None,
+        prior: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor | list[torch.Tensor]]:
         """Predicts points.
 
@@ -42,13 +43,16 @@ class PointForward(nn.Module):
             matrices: [B, views, 3, 4].
             points: [B, points, 3] in the unit cube.
             sparse_mask: [B, m], true for the sparse views among the first m; None if all are.
+            prior: the sparse views' classical reconstruction, see DiCE; made of the projections if None.
 
         Returns:
             "points" [B, 1, points], and per scale "latents", "codes", "denoised" and "dense" (see Embedding).
         """
         with record_function("encoder"):
             features = self.network.encode(projections)
-        embedding = self.network.embed(features, matrices, sparse_mask)
+        if prior is None:
+            prior = self.network.prior(projections, matrices, sparse_mask)
+        embedding = self.network.embed(features, matrices, sparse_mask, prior)
         with record_function("points"):
             predicted = self.network.decode(features, embedding.volume, matrices, points, sparse_mask)
         return {

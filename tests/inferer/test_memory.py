@@ -26,9 +26,10 @@ def status(entry):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith(entry))
 
-backend, limit_gb = sys.argv[1], float(sys.argv[2])
+backend, limit_gb, prior = sys.argv[1], float(sys.argv[2]), json.loads(sys.argv[3])
 scan = load_preset("luna16", detector_shape=[192, 128])
-network = DiCE(scan, decoder_channels=16, point_channels=(96, 16), low_resolution=8, quantizer={"codes": 32}).eval()
+sizes = {"decoder_channels": 16, "point_channels": (96, 16), "low_resolution": 8, "quantizer": {"codes": 32}}
+network = DiCE(scan, **sizes, prior=prior).eval()
 views, shape = 12, [20, 120, 100]
 matrices = torch.tensor(scan.geometry(np.linspace(0, 3, views)).unit_matrices(), dtype=torch.float32)[None]
 inputs = torch.rand(1, views, 192, 128)
@@ -42,12 +43,16 @@ print(json.dumps({"taken": status("VmHWM") - before, "views": plan.views, "point
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from Linux's /proc")
-@pytest.mark.parametrize("backend", ["auto", "points"])
-def test_limit_holds(backend):
+@pytest.mark.parametrize(
+    ("backend", "prior"),
+    [("auto", None), ("points", None), ("auto", {"size": 32, "channels": [8, 12, 16], "options": {"iterations": 2}})],
+    ids=["auto", "points", "prior"],
+)
+def test_limit_holds(backend, prior):
     """In a process of its own: with little memory it takes little, and with much it takes more at once."""
     figures = {}
     for limit_gb in (0.2, 1.0):
-        command = [sys.executable, "-c", MEASURE, backend, str(limit_gb)]
+        command = [sys.executable, "-c", MEASURE, backend, str(limit_gb), json.dumps(prior)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         figures[limit_gb] = json.loads(done.stdout)
         assert figures[limit_gb]["taken"] < limit_gb

@@ -22,8 +22,9 @@ def lively(network: DiCE) -> DiCE:
     geometry = network.circular_matrices(torch.tensor([[0.1, 1.2, 2.0]]))
     shape = [network.largest_stride * 8, network.largest_stride * 4]
     with torch.no_grad():
-        features = network.encode(torch.rand(1, 3, *shape))
-        volume = network.embed(features, geometry, None).volume
+        projections = torch.rand(1, 3, *shape)
+        features = network.encode(projections)
+        volume = network.embed(features, geometry, None, network.prior(projections, geometry, None)).volume
         last = network.point_decoder.layers[-1]
         affine, slope = last[0], 1.0
         if len(last) > 1:

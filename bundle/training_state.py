@@ -1,0 +1,152 @@
+"""A whole training state in a few small files of half precision, to carry it from machine to machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bundle.atomic import remove_partial
+from bundle.checkpoint import read_checkpoint, save_checkpoint
+from bundle.checksums import file_sha256
+from bundle.errors import InputError
+from bundle.handlers.resume import latest_checkpoint
+from bundle.json_files import read_json_object, write_json
+
+__all__ = ["pack_state", "unpack_state"]
+
+_LISTING, _FRAME = "state.json", "state_frame.pt"
+_TENSOR = "tensor of the parts"  # stands in the frame for a tensor
+_SMALL = 1024  # tensors with fewer values stay as they are
+_HALF = (torch.float16, torch.bfloat16)
+_MEGABYTE = 10**6
+
+
+def pack_state(ckpt_dir: str | os.PathLike, folder: str | os.PathLike, largest_mb: float = 15.0) -> list[Path]:
+    """Packs the latest training checkpoint.
+
+    Large tensors of single precision are kept in that half precision which loses less: weights mostly in float16,
+    the optimiser's moments, of all magnitudes, in bfloat16. Training goes on from such a state as well, though not bit
+    for bit.
+
+    Args:
+        ckpt_dir: folder of the training checkpoints.
+        folder: folder to write to; an earlier state there is replaced, its listing last.
+        largest_mb: most of a file, in 10^6 bytes.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: when there is no checkpoint, or a tensor alone is larger than a file may be.
+    """
+    path = latest_checkpoint(ckpt_dir)
+    if path is None:
+        raise InputError(ckpt_dir, "has no training checkpoint.", "Train first, or give the folder of a stage.")
+    folder = Path(folder)
+    tensors: list[torch.Tensor] = []
+
+    def take_out(value: torch.Tensor) -> dict[str, int]:
+        tensors.append(_halved(value))
+        return {_TENSOR: len(tensors) - 1}
+
+    frame = _mapped(read_checkpoint(path), take_out, lambda value: isinstance(value, torch.Tensor))
+    parts = _parts(tensors, int(largest_mb * _MEGABYTE))
+    contents = {_FRAME: {"frame": frame, "dtypes": _dtypes(path)}}
+    contents |= {f"state_part{i}.pt": {str(k): tensors[k] for k in part} for i, part in enumerate(parts)}
+    for name, content in contents.items():
+        save_checkpoint(content, folder / name)
+    listing = {"checkpoint": path.name, "files": {name: file_sha256(folder / name) for name in contents}}
+    write_json(listing, folder / _LISTING)
+    for stale in set(folder.glob("state_part*.pt")) - {folder / name for name in contents}:
+        stale.unlink()
+    remove_partial(folder, "state*")
+    return [folder / name for name in (*contents, _LISTING)]
+
+
+def unpack_state(folder: str | os.PathLike, ckpt_dir: str | os.PathLike) -> Path:
+    """Writes the checkpoint of a packed state, from which training then resumes.
+
+    Args:
+        folder: what :func:`pack_state` wrote.
+        ckpt_dir: folder of the training checkpoints.
+
+    Returns:
+        The checkpoint.
+
+    Raises:
+        InputError: when files are missing or damaged, or a later checkpoint is there already.
+    """
+    folder = Path(folder)
+    listing = read_json_object(folder / _LISTING)
+    if listing is None:
+        raise InputError(folder, f"has no {_LISTING}.", "Give a folder that pack-training wrote.")
+    name, files = listing.get("checkpoint"), listing.get("files")
+    if not isinstance(name, str) or not isinstance(files, dict) or _FRAME not in files or Path(name).name != name:
+        raise InputError(folder / _LISTING, "does not list a training state.", "Get another copy.")
+    tensors: dict[str, torch.Tensor] = {}
+    for file, checksum in files.items():
+        if Path(file).name != file or not (folder / file).is_file() or file_sha256(folder / file) != checksum:
+            raise InputError(folder / file, "is missing or not what was packed.", "Get another copy of all files.")
+        content = read_checkpoint(folder / file)
+        if file == _FRAME:
+            frame, dtypes = content["frame"], content["dtypes"]
+        else:
+            tensors.update(content)
+
+    def put_back(value: dict[str, int]) -> torch.Tensor:
+        index = value[_TENSOR]
+        return tensors[str(index)].to(dtypes[index])
+
+    target = Path(ckpt_dir) / name
+    latest = latest_checkpoint(ckpt_dir)
+    if latest is not None and latest != target and latest.stat().st_mtime > (folder / _LISTING).stat().st_mtime:
+        raise InputError(ckpt_dir, f"has {latest.name}, which is newer.", "Train on with it, or remove it.")
+    whole = _mapped(frame, put_back, lambda value: isinstance(value, dict) and set(value) == {_TENSOR})
+    save_checkpoint(whole, target)
+    return target
+
+
+def _mapped(value: Any, function: Callable[[Any], Any], which: Callable[[Any], bool]) -> Any:
+    """A nested structure of plain values with some of them replaced."""
+    if which(value):
+        return function(value)
+    if isinstance(value, dict):
+        return {key: _mapped(one, function, which) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_mapped(one, function, which) for one in value)
+    return value
+
+
+def _dtypes(path: Path) -> list[torch.dtype]:
+    """The types of a checkpoint's tensors, in the order of the frame."""
+    found: list[torch.dtype] = []
+    _mapped(read_checkpoint(path), lambda value: found.append(value.dtype), lambda v: isinstance(v, torch.Tensor))
+    return found
+
+
+def _halved(value: torch.Tensor) -> torch.Tensor:
+    """A large tensor of single precision in the better half precision; any other as it is."""
+    if value.dtype != torch.float32 or value.numel() < _SMALL:
+        return value.clone()
+    halves = [value.to(kind) for kind in _HALF]
+    return min(halves, key=lambda half: float((half.float() - value).abs().nan_to_num(torch.inf).sum()))
+
+
+def _parts(tensors: list[torch.Tensor], largest: int) -> list[list[int]]:
+    """Tensors in order, in parts of at most so many bytes, each with some room for the file's own."""
+    parts: list[list[int]] = [[]]
+    room = limit = largest - largest // 50
+    for index, tensor in enumerate(tensors):
+        size = tensor.numel() * tensor.element_size() + 256
+        if size > limit:
+            raise InputError("largest_mb", f"is less than a tensor of {size / _MEGABYTE:.1f} MB.", "Let it be larger.")
+        if size > room:
+            parts.append([])
+            room = limit
+        parts[-1].append(index)
+        room -= size
+    return parts

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import pytest
+import torch
+
+from bundle.checkpoint import read_checkpoint
+from bundle.errors import InputError
+from bundle.training_state import pack_state, unpack_state
+from tests.handlers.test_resume import flat
+from tests.workflows import DEMO, TRAIN, run, small
+
+STAGE = "models/checkpoints/pretrain"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A short training, and the mean loss and options of its first two epochs."""
+    folder = tmp_path_factory.mktemp("trained")
+    run([TRAIN, DEMO], **small(folder, max_epochs=2))
+    return folder
+
+
+def test_training_goes_on_from_a_packed_state(tmp_path, trained):
+    files = pack_state(trained / STAGE, tmp_path / "packed", largest_mb=0.05)
+    assert len(files) > 4
+    assert all(file.stat().st_size < 0.05e6 for file in files if file.name.startswith("state_part"))
+    elsewhere = tmp_path / "elsewhere"
+    unpack_state(tmp_path / "packed", elsewhere / STAGE)
+    done = run([TRAIN, DEMO], **small(elsewhere, max_epochs=3))
+    assert done.trainer.state.epoch == 3
+    assert done.trainer.state.iteration == 6
+    straight = run([TRAIN, DEMO], **small(trained, max_epochs=3))
+    loss, expected = (float(one.trainer.state.output["loss"]) for one in (done, straight))
+    assert loss == pytest.approx(expected, rel=0.05)
+
+
+def test_half_precision_loses_little_and_the_rest_nothing(tmp_path, trained):
+    pack_state(trained / STAGE, tmp_path / "packed")
+    path = unpack_state(tmp_path / "packed", tmp_path / "back")
+    before, after = dict(flat(read_checkpoint(trained / STAGE / path.name))), dict(flat(read_checkpoint(path)))
+    assert before.keys() == after.keys()
+    changed = 0
+    for name, value in before.items():
+        if isinstance(value, torch.Tensor):
+            assert after[name].dtype == value.dtype
+            large = value.numel() >= 1024 and value.dtype == torch.float32
+            changed += large
+            torch.testing.assert_close(after[name], value, rtol=2**-8 if large else 0, atol=1e-7 if large else 0)
+        else:
+            assert after[name] == value, name
+    assert changed > 3
+
+
+def test_a_later_state_replaces_an_earlier_one(tmp_path, trained):
+    first = pack_state(trained / STAGE, tmp_path / "packed", largest_mb=0.05)
+    second = pack_state(trained / STAGE, tmp_path / "packed")
+    assert len(second) < len(first)
+    assert sorted(path.name for path in (tmp_path / "packed").iterdir()) == sorted(path.name for path in second)
+
+
+def test_refusals(tmp_path, trained):
+    with pytest.raises(InputError, match="has no training checkpoint"):
+        pack_state(tmp_path, tmp_path / "packed")
+    with pytest.raises(InputError, match="is less than a tensor of"):
+        pack_state(trained / STAGE, tmp_path / "packed", largest_mb=0.002)
+    with pytest.raises(InputError, match=r"has no state\.json"):
+        unpack_state(tmp_path, tmp_path / "back")
+    pack_state(trained / STAGE, tmp_path / "packed")
+    part = tmp_path / "packed" / "state_part0.pt"
+    part.write_bytes(part.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"state_part0\.pt.*is missing or not what was packed"):
+        unpack_state(tmp_path / "packed", tmp_path / "back")
+    listing = json.loads((tmp_path / "packed" / "state.json").read_text())
+    for name in ("../evil.pt", "/tmp/evil.pt"):
+        (tmp_path / "packed" / "state.json").write_text(json.dumps({**listing, "checkpoint": name}))
+        with pytest.raises(InputError, match="does not list a training state"):
+            unpack_state(tmp_path / "packed", tmp_path / "back")
+
+
+def test_newer_checkpoints_are_not_gone_back_from(tmp_path, trained):
+    pack_state(trained / STAGE, tmp_path / "packed")
+    path = unpack_state(tmp_path / "packed", tmp_path / "back")
+    newer = path.with_name("checkpoint_epoch=99.pt")
+    path.rename(newer)
+    os.utime(newer, (time.time() + 10, time.time() + 10))
+    with pytest.raises(InputError, match="which is newer"):
+        unpack_state(tmp_path / "packed", tmp_path / "back")
