@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 
 from bundle.classical.sart import inverse_sums, starting_volume
+from bundle.classical.tv_steps import move_edges, move_volume
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
 from bundle.projector import ConeBeamProjector
 
-__all__ = ["TotalVariation", "gradient", "gradient_adjoint"]
-
-
-def gradient(volume: torch.Tensor) -> torch.Tensor:
-    """[B, 1, X, Y, Z] to [B, 3, X, Y, Z] differences to the next voxel, zero at the far faces."""
-    out = volume.new_zeros(len(volume), 3, *volume.shape[2:])
-    for axis in range(3):
-        size = volume.shape[axis + 2]
-        out[:, axis : axis + 1].narrow(axis + 2, 0, size - 1).copy_(volume.diff(dim=axis + 2))
-    return out
-
-
-def gradient_adjoint(field: torch.Tensor) -> torch.Tensor:
-    """The transpose of :func:`gradient`: [B, 3, X, Y, Z] to [B, 1, X, Y, Z]."""
-    out = field.new_zeros(len(field), 1, *field.shape[2:])
-    for axis in range(3):
-        size = field.shape[axis + 2]
-        inner = field[:, axis : axis + 1].narrow(axis + 2, 0, size - 1)
-        out.narrow(axis + 2, 0, size - 1).sub_(inner)
-        out.narrow(axis + 2, 1, size - 1).add_(inner)
-    return out
+__all__ = ["TotalVariation"]
 
 
 @dataclass(frozen=True)
@@ -46,16 +29,19 @@ class TotalVariation:
     Args:
         weight: of the total variation, for values of about one.
         iterations: number of steps.
+        coarse_iterations: steps with voxels and pixels of twice the size, from whose volume these then start; the
+            same again from there with the rest of several numbers. None if empty.
     """
 
     weight: float = 0.02
     iterations: int = 200
+    coarse_iterations: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        if self.weight < 0 or self.iterations < 1:
+        if self.weight < 0 or min(self.iterations, *self.coarse_iterations, self.iterations) < 1:
             raise InputError(
                 "tv",
-                f"has a weight of {self.weight} and {self.iterations} iterations.",
+                f"has a weight of {self.weight} and {[self.iterations, *self.coarse_iterations]} iterations.",
                 "Give a weight of at least zero and at least one iteration.",
             )
 
@@ -64,22 +50,38 @@ class TotalVariation:
     ) -> torch.Tensor:
         """Reconstructs; arguments and result are those of :class:`bundle.classical.methods.Method`."""
         projections = projections.float()
+        if initial is None and self.coarse_iterations:
+            initial = self._coarse(projections, geometry)
         projector = ConeBeamProjector(geometry)
-        x = starting_volume(projections, geometry, initial)
+        x = starting_volume(projections, geometry, initial).clone()
         # Rows are scaled by 1 / sqrt(length): the scaled row's sum is sqrt(length), its step size the scale again.
         scale = inverse_sums(projector(torch.ones_like(x[:1]))).sqrt()
         tau = 1.0 / (projector.adjoint(scale) + 6.0)  # each voxel is in six differences
         sigma_gradient = 0.5  # each difference has two voxels
         target = scale * projections
-        along_rays, along_edges = torch.zeros_like(target), torch.zeros_like(gradient(x))
-        ahead = x
+        along_rays, along_edges = torch.zeros_like(target), x.new_zeros(len(x), 3, *x.shape[2:])
+        ahead = x.clone()
         for _ in range(self.iterations):
             along_rays += scale * (scale * projector(ahead) - target)
             along_rays /= 1.0 + scale
-            along_edges += sigma_gradient * gradient(ahead)
-            length = along_edges.square().sum(dim=1, keepdim=True).sqrt()
-            along_edges *= torch.where(length > self.weight, self.weight / length, 1.0)
-            step = projector.adjoint(scale * along_rays) + gradient_adjoint(along_edges)
-            previous, x = x, (x - tau * step).clamp(min=0.0)
-            ahead = 2.0 * x - previous
+            move_edges(along_edges, ahead, sigma_gradient, self.weight)
+            move_volume(x, ahead, along_edges, projector.adjoint(scale * along_rays), tau)
         return x
+
+    def _coarse(self, projections: torch.Tensor, geometry: ConeBeamGeometry) -> torch.Tensor:
+        """The volume of voxels and pixels of twice the size, on the geometry's voxels."""
+        shape, detector = geometry.volume_shape, geometry.detector_shape
+        if any(n % 2 for n in (*shape, *detector)):
+            raise InputError(
+                "tv coarse_iterations",
+                f"cannot halve {list(shape)} voxels and {list(detector)} pixels.",
+                "Let all be even, or give none.",
+            )
+        half = replace(
+            geometry.with_volume([n // 2 for n in shape]),
+            detector_shape=tuple(n // 2 for n in detector),
+            pixel_mm=tuple(2 * size for size in geometry.pixel_mm),
+        )
+        first, *others = self.coarse_iterations
+        coarse = replace(self, iterations=first, coarse_iterations=tuple(others))
+        return F.interpolate(coarse(F.avg_pool2d(projections, 2), half), scale_factor=2, mode="trilinear")

@@ -84,7 +84,7 @@ class VolumeInferer(Inferer):
         volume = network.embed(features, matrices, sparse_mask, prior).volume
         decode = self._decode_points if point_wise else self._decode_grid
         out = decode(network, features, volume, matrices, sparse_mask, shape, plan.points)
-        return out.clamp_(0.0, 1.0)
+        return network.add_prior(out, prior).clamp_(0.0, 1.0)
 
     def _decode_points(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Optional
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.autograd.profiler import record_function
 
@@ -34,12 +35,13 @@ class Embedding(NamedTuple):
     """What the 3D part makes of the back-projected features; lists hold one entry per scale, coarsest first.
 
     Args:
-        volume: [B, C, r, r, r] decoded features; with a prior those of its resolution, and itself as the last channel.
+        volume: [B, C, r, r, r] decoded features; with a prior of finer resolution.
         latents: [B, C_k, r, r, r] features before quantisation.
         codes: their codes.
         indices: [B, r, r, r] code indices.
         denoised: [B, C_k, r, r, r] sparse-view features after the denoising layers; empty without a dense branch.
         dense: the dense-view features that they should equal; empty without a dense branch.
+        prior: [B, 1, R, R, R] what the points' values are added to; None if they are not.
     """
 
     volume: torch.Tensor
@@ -48,6 +50,7 @@ class Embedding(NamedTuple):
     indices: list[torch.Tensor]
     denoised: list[torch.Tensor]
     dense: list[torch.Tensor]
+    prior: Optional[torch.Tensor]
 
 
 class DiCE(nn.Module):
@@ -74,9 +77,9 @@ class DiCE(nn.Module):
         projection_sampling: "pixel_centre", or "corner_aligned" (every scale addressed by its corner pixels' centres,
             as published weights need).
         points_per_chunk: points decoded at once by the default call.
-        prior: gives the network a classical reconstruction of the sparse views as a further input, to start from:
-            arguments of ClassicalPrior (size, method, options), and of PriorFusion (channels, blocks). The paper's
-            network has none.
+        prior: gives the network a classical reconstruction of the sparse views as a further input, and lets it predict
+            the difference from it: arguments of ClassicalPrior (size, method, options), and of PriorFusion (channels,
+            blocks). The paper's network has none.
     """
 
     def __init__(
@@ -100,7 +103,7 @@ class DiCE(nn.Module):
         super().__init__()
         self.low_resolution = low_resolution
         self.decoder_channels = decoder_channels
-        self.volume_resolution: int = low_resolution if prior is None else int(prior.get("size", 64))
+        self.volume_resolution: int = low_resolution
         self.points_per_chunk = points_per_chunk
         self.corner_low_resolution = _GRIDS.index(low_resolution_grid) == 1
         self.corner_output = _GRIDS.index(output_grid) == 1
@@ -112,12 +115,13 @@ class DiCE(nn.Module):
         if prior is not None:
             self.prior, self.fusion = self._make_prior(scan, decoder_channels, **prior)
             prior_channels, volume_channels = self.fusion.low_channels, self.fusion.out_channels
+            self.volume_resolution = low_resolution * self.fusion.scale
         self.embedding = CrossScaleEmbedding(
             encoder_channels[::-1], decoder_channels, decoder_blocks, denoise_blocks, quantizer, prior_channels
         )
         self.point_decoder = PointDecoder(sum(encoder_channels) + volume_channels, point_channels, head)
         if prior is not None:
-            self.point_decoder.start_at_last_input()
+            self.point_decoder.start_near_zero()
         self._frozen: list[str] = []
         self.largest_stride: int = 2 ** (len(encoder_channels) - 1)
         if any(n % self.largest_stride for n in scan.detector_shape):
@@ -143,21 +147,23 @@ class DiCE(nn.Module):
         self,
         scan: ScanPreset,
         width: int,
-        size: int = 64,
+        size: int = 128,
         method: str = "tv",
         options: dict[str, Any] | None = None,
         channels: Sequence[int] = (16, 32, 48),
         blocks: int = 1,
     ) -> tuple[ClassicalPrior, PriorFusion]:
-        if self.corner_low_resolution or size != self.low_resolution * 2 ** (len(channels) - 1):
+        resolution = self.low_resolution * 2 ** (len(channels) - 1)
+        if self.corner_low_resolution or self.corner_output or size % resolution:
             raise InputError(
                 "prior",
                 f"has a size of {size} and {len(channels)} resolutions, where low_resolution is {self.low_resolution} "
-                f"on a grid of {'corners' if self.corner_low_resolution else 'voxel centres'}.",
-                "Let size be low_resolution, doubled for every resolution after the first, on voxel centres.",
+                f"and grids are of {'corners' if self.corner_low_resolution or self.corner_output else 'centres'}.",
+                f"Let size be a multiple of {resolution}, and grids be of voxel centres.",
             )
         geometry = scan.geometry([0.0])
-        return ClassicalPrior(geometry.volume_size_mm, size, method, options), PriorFusion(width, channels, blocks)
+        fusion = PriorFusion(width, channels, blocks, pool=size // resolution)
+        return ClassicalPrior(geometry.volume_size_mm, size, method, options), fusion
 
     def _register_scan(self, scan: ScanPreset) -> None:
         """Keeps the default scan in buffers; it belongs to the configuration, so state dicts do not hold it."""
@@ -208,18 +214,20 @@ class DiCE(nn.Module):
             angles_rad = angles_rad.unsqueeze(0).expand(batch, views)
         matrices = self.circular_matrices(angles_rad.to(self.scan_orbit.dtype))
         features = self.encode(projections)
-        volume = self.embed(features, matrices, None, self.prior(projections, matrices, None)).volume
+        embedding = self.embed(features, matrices, None, self.prior(projections, matrices, None))
+        volume = embedding.volume
         shape = self.volume_shape
         parts: list[torch.Tensor] = []
         if not self.training:
             for item in range(batch):
                 task = self.grid([scale[item] for scale in features], volume[item], matrices[item], shape)
                 parts.append(decode_planes(task, 0, shape[0], self.points_per_chunk))
-            return torch.stack(parts).unsqueeze(1)
+            return self.add_prior(torch.stack(parts).unsqueeze(1), embedding.prior)
         total = shape[0] * shape[1] * shape[2]
         for start in range(0, total, self.points_per_chunk):
             points = self.output_points(shape, start, min(start + self.points_per_chunk, total), volume)
-            parts.append(self.decode(features, volume, matrices, points.expand(batch, -1, -1), None))
+            points = points.expand(batch, -1, -1)
+            parts.append(self.decode(features, volume, matrices, points, None, embedding.prior))
         return torch.cat(parts, dim=2).reshape(batch, 1, shape[0], shape[1], shape[2])
 
     def grid(
@@ -242,6 +250,12 @@ class DiCE(nn.Module):
             channels += scale.shape[1]
         decoder = self.point_decoder.folded(channels)
         return grid_task(maps, volume, matrices, axes, decoder, self.corner_aligned, self.corner_low_resolution)
+
+    def add_prior(self, volume: torch.Tensor, prior: Optional[torch.Tensor]) -> torch.Tensor:
+        """Adds a prior [B, 1, R, R, R], if there is one, to decoded grids [B, 1, X, Y, Z]; for points see decode."""
+        if prior is None:
+            return volume
+        return volume + F.interpolate(prior, size=volume.shape[2:], mode="trilinear", align_corners=False)
 
     def output_points(self, shape: list[int], start: int, stop: int, like: torch.Tensor) -> torch.Tensor:
         """Points at which to ask the network for the voxels start to stop of an output of the given shape.
@@ -338,8 +352,8 @@ class DiCE(nn.Module):
         fine = self.fusion.encode(prior)
         if len(fine) > 0:
             quantized = [torch.cat([quantized[0], fine[-1]], dim=1)] + quantized[1:]
-        volume = self.fusion(self.embedding.decode(quantized), fine, prior)
-        return Embedding(volume, latents, codes, indices, denoised, dense)
+        volume = self.fusion(self.embedding.decode(quantized), fine)
+        return Embedding(volume, latents, codes, indices, denoised, dense, prior)
 
     def decode(
         self,
@@ -348,6 +362,7 @@ class DiCE(nn.Module):
         matrices: torch.Tensor,
         points: torch.Tensor,
         sparse_mask: Optional[torch.Tensor],
+        prior: Optional[torch.Tensor] = None,
     ) -> torch.Tensor:
         """Predicts single points (equations 5 to 7).
 
@@ -357,6 +372,7 @@ class DiCE(nn.Module):
             matrices: [B, views, 3, 4].
             points: [B, points, 3] in the unit cube.
             sparse_mask: [B, m], true for the views to read among the first m; None for all.
+            prior: of the embedding.
 
         Returns:
             [B, 1, points].
@@ -368,7 +384,8 @@ class DiCE(nn.Module):
         for scale in features:
             parts.append(largest_samples(scale, coordinates, sparse_mask, self.corner_aligned).transpose(1, 2))
         parts.append(sample_volume(volume, points, self.corner_low_resolution).transpose(1, 2))
-        return self.point_decoder(torch.cat(parts, dim=2).transpose(1, 2))
+        values = self.point_decoder(torch.cat(parts, dim=2).transpose(1, 2))
+        return values if prior is None else values + sample_volume(prior, points, False).to(values.dtype)
 
     @torch.jit.unused
     def freeze(self, parts: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from bundle.networks.folded_decoder import FoldedDecoder
 
 __all__ = ["PointDecoder"]
 
-_NEARLY = 0.1  # of usual weights, which learn at once what zeros would learn later
+_LITTLE = 0.1  # of usual weights; with none the other layers would not learn at first
 
 
 class PointDecoder(nn.Module):
@@ -40,11 +40,10 @@ class PointDecoder(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     @torch.no_grad()
-    def start_at_last_input(self) -> None:
-        """Lets the untrained decoder give its last input, nearly."""
+    def start_near_zero(self) -> None:
+        """Lets the untrained decoder give little, for what is added to something else."""
         last = self.layers[-1][0]
-        last.weight.mul_(_NEARLY)
-        last.weight[:, -1] = 1.0
+        last.weight.mul_(_LITTLE)
         last.bias.zero_()
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

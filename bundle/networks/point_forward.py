@@ -54,7 +54,9 @@ class PointForward(nn.Module):
             prior = self.network.prior(projections, matrices, sparse_mask)
         embedding = self.network.embed(features, matrices, sparse_mask, prior)
         with record_function("points"):
-            predicted = self.network.decode(features, embedding.volume, matrices, points, sparse_mask)
+            predicted = self.network.decode(
+                features, embedding.volume, matrices, points, sparse_mask, embedding.prior
+            )
         return {
             "points": predicted,
             "latents": embedding.latents,

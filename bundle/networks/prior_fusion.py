@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Optional
 
 import torch
+import torch.nn.functional as F
 from monai.networks.blocks import Convolution
 from torch import nn
 from torch.autograd.profiler import record_function
@@ -25,9 +26,7 @@ class NoFusion(nn.Module):
         features: list[torch.Tensor] = []
         return features
 
-    def forward(
-        self, volume: torch.Tensor, features: list[torch.Tensor], prior: Optional[torch.Tensor]
-    ) -> torch.Tensor:
+    def forward(self, volume: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
         """Gives the volume."""
         return volume
 
@@ -35,18 +34,20 @@ class NoFusion(nn.Module):
 class PriorFusion(nn.Module):
     """The two arms of a U-Net over the prior, at whose bottom the 3D decoder stands.
 
-    The contracting arm brings the prior to the decoder's resolution, the expanding one the decoder's features to the
-    prior's. The prior itself is the last channel of what comes out, so that the point decoder sees it as it is.
+    The contracting arm brings the prior to the decoder's resolution, the expanding one the decoder's features to a
+    finer one. The prior itself is the last channel of what comes out, so that the point decoder sees it as it is.
 
     Args:
         width: channels of the decoder.
-        channels: channels at each resolution, the prior's first, the decoder's last; each is half the one before.
+        channels: channels at each resolution, the finest first, the decoder's last; each is half the one before.
         blocks: residual blocks at each.
+        pool: the prior's voxels per voxel of the finest resolution, along each axis.
     """
 
-    def __init__(self, width: int, channels: Sequence[int] = (16, 32, 48), blocks: int = 1) -> None:
+    def __init__(self, width: int, channels: Sequence[int] = (16, 32, 48), blocks: int = 1, pool: int = 1) -> None:
         super().__init__()
         self.low_channels, self.out_channels = channels[-1], channels[0] + 1
+        self.scale, self.pool = 2 ** (len(channels) - 1), pool
         self.stem = ResidualStack(3, 1, channels[0], blocks)
         self.down = nn.ModuleList(
             nn.Sequential(
@@ -74,35 +75,32 @@ class PriorFusion(nn.Module):
         self.join = nn.ModuleList(ResidualStack(3, 2 * c, c, blocks) for c in channels[-2::-1])
 
     def encode(self, prior: Optional[torch.Tensor]) -> list[torch.Tensor]:
-        """Features [B, C_k, R / 2^k, ...] of the prior [B, 1, R, R, R], the coarsest, of the decoder's size, last."""
+        """Features [B, C_k, ...] of the prior [B, 1, R, R, R]: the pooled prior itself, then the finest to the coarsest."""
         if prior is None:
             raise ValueError("this network has a classical prior: give it to embed.")
         with record_function("prior"):
+            pooled = F.avg_pool3d(prior, self.pool) if self.pool > 1 else prior
             # Channels last in memory; with one channel only the strides differ.
-            x = self.stem(prior.squeeze(1).unsqueeze(-1).permute(0, 4, 1, 2, 3))
-            features = [x]
+            x = self.stem(pooled.squeeze(1).unsqueeze(-1).permute(0, 4, 1, 2, 3))
+            features = [pooled, x]
             for level in self.down:
                 x = level(x)
                 features.append(x)
         return features
 
-    def forward(
-        self, volume: torch.Tensor, features: list[torch.Tensor], prior: Optional[torch.Tensor]
-    ) -> torch.Tensor:
-        """Brings the decoder's features to the prior's resolution.
+    def forward(self, volume: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
+        """Brings the decoder's features to the finest resolution.
 
         Args:
             volume: [B, width, r, r, r].
             features: from :meth:`encode`.
-            prior: [B, 1, R, R, R].
 
         Returns:
-            [B, out_channels, R, R, R].
+            [B, out_channels, r scale, r scale, r scale].
         """
-        assert prior is not None
         with record_function("prior"):
             finer = len(features) - 2
             for up, join in zip(self.up, self.join):
                 volume = join(torch.cat([up(volume), features[finer]], dim=1))
                 finer -= 1
-            return torch.cat([volume, prior.to(volume.dtype)], dim=1)
+            return torch.cat([volume, features[0].to(volume.dtype)], dim=1)

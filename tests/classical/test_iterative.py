@@ -9,7 +9,7 @@ import torch
 from bundle.classical import CGLS, FDK, SART, TotalVariation
 from bundle.classical.cgls import cgls_iterates
 from bundle.classical.sart import interleaved_subsets
-from bundle.classical.total_variation import gradient, gradient_adjoint
+from bundle.classical.tv_steps import gradient, gradient_adjoint
 from bundle.errors import InputError
 from bundle.geometry import circular
 from bundle.projector import ConeBeamProjector

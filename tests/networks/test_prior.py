@@ -18,7 +18,7 @@ from bundle.simulation import simulate_projections
 from tests.networks.lively import lively
 from tests.networks.test_dice import TINY
 
-PRIOR = {"size": 24, "channels": (4, 6, 8), "options": {"iterations": 20}}
+PRIOR = {"size": 24, "channels": (4, 6), "options": {"iterations": 20}}
 ANGLES = np.linspace(0, np.pi, 7)[:-1]
 
 
@@ -115,7 +115,7 @@ def test_training_reaches_every_part_and_takes_a_given_prior(scan, network, phan
     ("options", "message"),
     [
         ({"prior": {"size": 32}}, "has a size of 32 and 3 resolutions, where low_resolution is 6"),
-        ({"prior": PRIOR, "low_resolution_grid": "corner"}, "on a grid of corners"),
+        ({"prior": PRIOR, "low_resolution_grid": "corner"}, "grids are of corners"),
         ({"prior": {**PRIOR, "method": "magic"}}, "method: is 'magic'"),
         ({"prior": {**PRIOR, "options": {"speed": 1}}}, "has no option speed"),
     ],
