@@ -72,7 +72,7 @@ class _PrepareProjections(PrepareBatch):
         if "projections" in batch:
             projections = _plain(batch["projections"]).to(device, **options)
             if "projection_coding" not in batch:
-                return projections
+                return projections.float()
             scale, offset = _plain(batch["projection_coding"]).to(device, **options)[:, :, None, None, None].unbind(1)
             return projections.float() * scale + offset
         images = batch["image"]

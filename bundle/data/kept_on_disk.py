@@ -1,0 +1,63 @@
+"""Keeping what is made of an item on disk, for runs that go on later."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bundle.checkpoint import read_checkpoint, save_checkpoint
+from bundle.errors import InputError
+
+__all__ = ["KeptOnDisk"]
+
+_HALVED = 4096  # tensors of single precision with more values are stored in half
+
+
+class KeptOnDisk:
+    """Makes an item once, and reads it from then on.
+
+    Large tensors are given in half precision, made or read, so that it makes no difference which.
+
+    Args:
+        make: makes items.
+        folder: where to keep them; they are only made if None. Use one for each way of making them.
+        at_most: files to keep, the latest; a few more than are in use at once.
+    """
+
+    def __init__(
+        self, make: Callable[[dict[str, Any]], dict[str, Any]], folder: str | os.PathLike | None, at_most: int = 1000
+    ) -> None:
+        self.make = make
+        self.folder = None if folder is None else Path(folder)
+        self.at_most = at_most
+
+    def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Makes or reads one item, which is known by its "case"."""
+        if self.folder is None:
+            return _halved(self.make(item))
+        path = self.folder / (re.sub(r"[^\w.-]", "_", str(item["case"])) + ".pt")
+        if path.is_file():
+            try:
+                return read_checkpoint(path)
+            except InputError:  # damaged: made anew
+                path.unlink(missing_ok=True)
+        made = _halved(self.make(item))
+        save_checkpoint(made, path)
+        kept = sorted(self.folder.glob("*.pt"), key=lambda file: file.stat().st_mtime)
+        for old in kept[: max(0, len(kept) - self.at_most)]:
+            old.unlink(missing_ok=True)
+        return made
+
+
+def _halved(item: dict[str, Any]) -> dict[str, Any]:
+    """The item's plain values and tensors."""
+    plain = {key: torch.as_tensor(v).as_subclass(torch.Tensor) if hasattr(v, "shape") else v for key, v in item.items()}
+    return {
+        key: v.half() if isinstance(v, torch.Tensor) and v.dtype == torch.float32 and v.numel() > _HALVED else v
+        for key, v in plain.items()
+    }

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import torch
+
+from bundle.data.kept_on_disk import KeptOnDisk
+
+
+class Maker:
+    def __init__(self):
+        self.made = []
+
+    def __call__(self, item):
+        self.made.append(item["case"])
+        generator = torch.Generator().manual_seed(item["seed"])
+        return {**item, "image": torch.rand(1, 20, 20, 20, generator=generator), "views": torch.arange(5)}
+
+
+def test_items_are_made_once_and_are_the_same_when_read(tmp_path):
+    maker = Maker()
+    kept = KeptOnDisk(maker, tmp_path / "kept")
+    made = kept({"case": "knee/1", "seed": 1})
+    again = KeptOnDisk(maker, tmp_path / "kept")({"case": "knee/1", "seed": 1})
+    alone = KeptOnDisk(Maker(), None)({"case": "knee/1", "seed": 1})
+    assert maker.made == ["knee/1"]
+    for other in (again, alone):
+        assert other.keys() == made.keys()
+        torch.testing.assert_close(other["image"], made["image"], atol=0, rtol=0)
+    assert made["image"].dtype == torch.float16
+    assert made["views"].tolist() == list(range(5))
+
+
+def test_damaged_files_are_made_anew(tmp_path):
+    maker = Maker()
+    kept = KeptOnDisk(maker, tmp_path)
+    kept({"case": "a", "seed": 1})
+    (tmp_path / "a.pt").write_bytes(b"damaged")
+    assert kept({"case": "a", "seed": 1})["image"].shape == (1, 20, 20, 20)
+    assert maker.made == ["a", "a"]
+
+
+def test_the_oldest_make_room(tmp_path):
+    kept = KeptOnDisk(Maker(), tmp_path, at_most=2)
+    for number in range(4):
+        kept({"case": f"case{number}", "seed": number})
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["case2.pt", "case3.pt"]
