@@ -54,9 +54,7 @@ class PointForward(nn.Module):
             prior = self.network.prior(projections, matrices, sparse_mask)
         embedding = self.network.embed(features, matrices, sparse_mask, prior)
         with record_function("points"):
-            predicted = self.network.decode(
-                features, embedding.volume, matrices, points, sparse_mask, embedding.prior
-            )
+            predicted = self.network.decode(features, embedding.volume, matrices, points, sparse_mask, embedding.prior)
         return {
             "points": predicted,
             "latents": embedding.latents,

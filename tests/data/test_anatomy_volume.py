@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import copy
+import pickle
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.transforms import Compose, Orientationd, ScaleIntensityRanged
+
+from bundle.data.anatomy.real import Augmentation
+from bundle.data.anatomy_volume import AnatomyVolumed
+from bundle.data.load_ct import LoadCTd
+from bundle.errors import InputError
+from tests.conftest import write_nifti
+
+READ = [LoadCTd("image"), Orientationd("image", axcodes="LPS", labels=None)]
+
+
+def test_procedural_items(scan):
+    item = {"case": "chest-17", "source": "procedural", "anatomy": "chest", "seed": 17}
+    make = AnatomyVolumed(scan)
+    made = make(item)
+    assert set(made) == {"case", "source", "seed", "image"}
+    assert made["image"].shape == (1, *scan.volume_shape)
+    assert made["image"].dtype == torch.float32
+    assert 0 <= made["image"].min() < 0.05
+    assert 0.4 < made["image"].max() <= 1
+    assert torch.equal(make(item)["image"], made["image"])
+    assert not torch.equal(make({**item, "seed": 18})["image"], made["image"])
+
+
+@pytest.mark.parametrize("axcodes", ["LPS", "RAS", "SLP"])
+def test_real_items_are_turned_to_the_scans_axes(scan, phantom, tmp_path, axcodes):
+    """Whatever the order on disk; without augmentation the volume is the file's."""
+    path = tmp_path / "case.nii.gz"
+    write_nifti(path, phantom, scan.voxel_mm, axcodes)
+    make = AnatomyVolumed(scan, Compose(READ), Augmentation.none())
+    made = make({"case": "c", "source": "real", "image": str(path), "seed": 1})
+    np.testing.assert_allclose(made["image"][0], phantom, atol=6e-4)
+
+
+def test_labels_are_read_once_and_memory_is_bounded(scan, phantom, tmp_path, monkeypatch):
+    paths = [tmp_path / f"{n}.nii.gz" for n in range(3)]
+    for path in paths:
+        write_nifti(path, phantom, scan.voxel_mm, "RAS")
+    label = tmp_path / "label.nii.gz"
+    write_nifti(label, (phantom > 0.5) * 0.001 + 0.5, scan.voxel_mm, "RAS")  # 2 where dense, else 0
+    read = []
+    make = AnatomyVolumed(scan, lambda d: (read.append(d["image"]), Compose(READ)(d))[1], memory_gb=0)
+    item = {"case": "c", "source": "real", "image": str(paths[0]), "label": str(label), "seed": 1}
+    first = make(item)
+    assert torch.equal(make(item)["image"], first["image"])
+    assert read == [str(paths[0])]
+    assert not torch.equal(make({k: v for k, v in item.items() if k != "label"})["image"], first["image"])
+    make({**item, "image": str(paths[1])})
+    assert len(make._bases) == 1
+    for other in (pickle.loads(pickle.dumps(AnatomyVolumed(scan, Compose(READ)))), copy.deepcopy(make)):
+        assert torch.equal(other(item)["image"], first["image"])
+
+
+def test_refusals(scan, phantom, tmp_path):
+    path = tmp_path / "case.nii.gz"
+    write_nifti(path, phantom, scan.voxel_mm, "RAS")
+    item = {"case": "c", "source": "real", "image": str(path), "seed": 1}
+    scaled = ScaleIntensityRanged("image", -1000, 1000, 0, 1, clip=True)
+    with pytest.raises(InputError, match=r"case c: .*case\.nii\.gz .*before intensities are scaled"):
+        AnatomyVolumed(scan, Compose([*READ, scaled]))(item)
+    with pytest.raises(InputError, match="real_transform"):
+        AnatomyVolumed(scan)(item)
+    with pytest.raises(InputError, match="source"):
+        AnatomyVolumed(scan)({**item, "source": "dream"})
+    label = tmp_path / "label.nii.gz"
+    write_nifti(label, phantom[:-1], scan.voxel_mm, "RAS")
+    with pytest.raises(InputError, match="another grid"):
+        AnatomyVolumed(scan, Compose(READ))({**item, "label": str(label)})
+    nib.save(nib.Nifti1Image(np.full(scan.volume_shape, -3, np.int16), nib.load(path).affine), label)
+    with pytest.raises(InputError, match="no labels"):
+        AnatomyVolumed(scan, Compose(READ))({**item, "label": str(label)})
