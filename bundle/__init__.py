@@ -4,7 +4,7 @@ import sys
 
 from bundle.errors import install_command_line_hook
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 _main_spec = getattr(sys.modules.get("__main__"), "__spec__", None)
 if _main_spec is not None and _main_spec.name == "monai.bundle.__main__":

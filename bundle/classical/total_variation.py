@@ -29,8 +29,8 @@ class TotalVariation:
     Args:
         weight: of the total variation, for values of about one.
         iterations: number of steps.
-        coarse_iterations: steps with voxels and pixels of twice the size, from whose volume these then start; the
-            same again from there with the rest of several numbers. None if empty.
+        coarse_iterations: steps with voxels and pixels of twice, four times, ... the size; each grid starts from the
+            volume of the next coarser one. Empty to start from zeros.
     """
 
     weight: float = 0.02
@@ -38,7 +38,7 @@ class TotalVariation:
     coarse_iterations: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        if self.weight < 0 or min(self.iterations, *self.coarse_iterations, self.iterations) < 1:
+        if self.weight < 0 or min((self.iterations, *self.coarse_iterations)) < 1:
             raise InputError(
                 "tv",
                 f"has a weight of {self.weight} and {[self.iterations, *self.coarse_iterations]} iterations.",

@@ -16,6 +16,7 @@ from bundle.deployment import exported_program, onnx_model, torchscript
 from bundle.deployment.description import describe
 from bundle.errors import InputError
 from bundle.networks import DiCE
+from bundle.networks.classical_prior import ClassicalPrior
 from bundle.optional import require
 from bundle.presets import ScanPreset
 
@@ -72,6 +73,8 @@ def export_network(
         ImportError: when a package that the format needs is missing.
     """
     path = check_target(format, output, overwrite)
+    if isinstance(network.prior, ClassicalPrior) and format != "torchscript":
+        raise InputError("format", f"{format} cannot hold a network with a classical prior.", "Use torchscript.")
     # Weights that wanted gradients in the file would make its user turn gradients off.
     network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
     with atomic_path(path) as temporary:

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from bundle.classical.methods import make_method
-from bundle.errors import InputError
+from bundle.classical.total_variation import TotalVariation
 from bundle.matrix_geometry import geometry_of_matrices
+from bundle.networks.scripted_tv import reconstruct
 from bundle.physics.attenuation import normalised_to_unit_integral
 
 __all__ = ["ClassicalPrior", "NoPrior"]
@@ -52,7 +53,13 @@ class ClassicalPrior(nn.Module):
         super().__init__()
         self.volume_size_mm = [float(side) for side in volume_size_mm]
         self.size = int(size)
+        self.unit_mm = normalised_to_unit_integral(1.0)
         self.solver = make_method(method, **(options or {}))
+        # What TorchScript can hold of it; no iterations where it cannot.
+        self.weight, self.iterations = 0.0, [0]
+        if isinstance(self.solver, TotalVariation):
+            self.weight = float(self.solver.weight)
+            self.iterations = [int(n) for n in (self.solver.iterations, *self.solver.coarse_iterations)]
 
     def forward(
         self, projections: torch.Tensor, matrices: torch.Tensor, sparse_mask: Optional[torch.Tensor]
@@ -67,6 +74,8 @@ class ClassicalPrior(nn.Module):
         Returns:
             [B, 1, size, size, size] in [0, 1], without gradient.
         """
+        if torch.jit.is_scripting():
+            return self._solve_scripted(projections, matrices, sparse_mask)
         return self._solve(projections, matrices, sparse_mask)
 
     @torch.jit.unused
@@ -85,14 +94,26 @@ class ClassicalPrior(nn.Module):
                 volumes.append(self.solver(coarse[item : item + 1, views], geometry))
         return torch.cat(volumes).clamp_(0.0, 1.0)
 
+    def _solve_scripted(
+        self, projections: torch.Tensor, matrices: torch.Tensor, sparse_mask: Optional[torch.Tensor]
+    ) -> torch.Tensor:
+        """The same in operations that TorchScript knows; total variation alone."""
+        if self.iterations[0] == 0:
+            raise NotImplementedError("only priors by total variation can be exported.")
+        coarse = self._coarse(projections.float() * self.unit_mm)
+        volumes: list[torch.Tensor] = []
+        for item in range(coarse.shape[0]):
+            views, own = coarse[item], matrices[item]
+            if sparse_mask is not None:
+                kept = sparse_mask[item].nonzero()[:, 0]
+                views, own = views[kept], own[kept]
+            volumes.append(reconstruct(views, own, self.volume_size_mm, self.size, self.weight, self.iterations))
+        return torch.stack(volumes).unsqueeze(1).clamp(0.0, 1.0)
+
     def _coarse(self, projections: torch.Tensor) -> torch.Tensor:
         """Averages pixels, as many as fit into a voxel of the grid."""
-        rows, columns = projections.shape[2:]
-        factors = [max(1, n // self.size) for n in (rows, columns)]
-        if rows % factors[0] or columns % factors[1]:
-            raise InputError(
-                "projections",
-                f"have {rows} x {columns} pixels, which blocks of {factors[0]} x {factors[1]} do not divide.",
-                f"Resample them to multiples of {self.size}.",
-            )
+        rows, columns = projections.shape[2], projections.shape[3]
+        factors = [max(1, rows // self.size), max(1, columns // self.size)]
+        if rows % factors[0] != 0 or columns % factors[1] != 0:
+            raise ValueError(f"{rows} x {columns} pixels cannot be averaged to about {self.size} a side; resample them")
         return F.avg_pool2d(projections, factors)

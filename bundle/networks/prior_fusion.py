@@ -75,7 +75,7 @@ class PriorFusion(nn.Module):
         self.join = nn.ModuleList(ResidualStack(3, 2 * c, c, blocks) for c in channels[-2::-1])
 
     def encode(self, prior: Optional[torch.Tensor]) -> list[torch.Tensor]:
-        """Features [B, C_k, ...] of the prior [B, 1, R, R, R]: the pooled prior itself, then the finest to the coarsest."""
+        """[B, C_k, ...] per resolution of the prior [B, 1, R, R, R]: itself, pooled, then finest to coarsest."""
         if prior is None:
             raise ValueError("this network has a classical prior: give it to embed.")
         with record_function("prior"):

@@ -2,10 +2,17 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import torch
 from monai.data import load_net_with_metadata
 
+from bundle.deployment.export import export_network
+from bundle.errors import InputError
+from bundle.networks import DiCE
+from bundle.presets import load_preset
 from tests.deployment.alone import check_alone, check_description
+from tests.networks.lively import lively
+from tests.networks.test_dice import TINY
 
 
 def test_runs_where_only_torch_is(exported):
@@ -26,3 +33,14 @@ def test_other_angles_and_detectors(exported):
     projections, angles_rad = torch.rand(1, 3, 16, 20), torch.tensor([0.3, 1.1, 2.7])
     with torch.no_grad():
         torch.testing.assert_close(torch.jit.load(path)(projections, angles_rad), network(projections, angles_rad))
+
+
+def test_a_prior_goes_with_the_network(tmp_path):
+    scan = load_preset("luna16", (48, 48), (24, 24, 24))
+    prior = {"size": 24, "channels": (4, 6), "options": {"iterations": 10}}
+    network = lively(DiCE(scan, **TINY, prior=prior))
+    export_network(network, scan, tmp_path / "network.ts", "torchscript")
+    assert (tmp_path / "network.ts").is_file()
+    for format, name in (("onnx", "network.onnx"), ("pt2", "network.pt2")):
+        with pytest.raises(InputError, match=f"{format} cannot hold a network with a classical prior"):
+            export_network(network, scan, tmp_path / name, format)

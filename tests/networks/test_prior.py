@@ -126,7 +126,7 @@ def test_refuses(scan, options, message):
 
 
 def test_pixels_that_cannot_be_averaged_are_refused(scan, network):
-    with pytest.raises(InputError, match="73 x 48 pixels"):
+    with pytest.raises(ValueError, match="73 x 48 pixels"):
         network.prior(torch.rand(1, 6, 73, 48), torch.zeros(1, 6, 3, 4), None)
 
 
@@ -134,3 +134,28 @@ def test_embedding_without_its_prior_is_refused(scan, network, phantom):
     projections, matrices = projections_of(phantom, scan, ANGLES)
     with pytest.raises(ValueError, match="has a classical prior"):
         network.embed(network.encode(projections), matrices, None)
+
+
+def test_scripts(scan, phantom):
+    """Exported networks reconstruct their prior by operations that every PyTorch has; also of rays at 45 degrees."""
+    network = lively(DiCE(scan, **TINY, prior={**PRIOR, "options": {"iterations": 15, "coarse_iterations": [20]}}))
+    angles = np.array([0.0, 0.6, 0.75, 1.6, 2.3])
+    projections, matrices = projections_of(phantom, scan, angles)
+    scripted = torch.jit.script(network)
+    with torch.no_grad():
+        own = network.prior(projections, matrices, None)
+        others = scripted.prior(projections, matrices, None)
+        torch.testing.assert_close(others, own, atol=1e-3, rtol=0)
+        mask = torch.tensor([[True, False, True, True]])
+        kept = [0, 2, 3]
+        torch.testing.assert_close(
+            scripted.prior(projections, matrices, mask), scripted.prior(projections[:, kept], matrices[:, kept], None)
+        )
+        volumes = network(projections, torch.from_numpy(angles)), scripted(projections, torch.from_numpy(angles))
+    torch.testing.assert_close(volumes[0], volumes[1], atol=1e-2, rtol=0)
+
+
+def test_only_total_variation_can_be_scripted(scan, phantom):
+    network = DiCE(scan, **TINY, prior={**PRIOR, "method": "sart", "options": {"iterations": 2}}).eval()
+    with pytest.raises(torch.jit.Error, match="only priors by total variation"):
+        torch.jit.script(network)(torch.rand(1, 3, 48, 48))
