@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from bundle.atomic import atomic_path
 from bundle.data.anatomy.generate import ANATOMIES
-from bundle.data.anatomy.real import Augmentation
+from bundle.data.anatomy.real.augmentation import Augmentation
 from bundle.json_files import write_json
 from bundle.physics.attenuation import hu_to_unit
 from bundle.presets import ScanPreset

@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 from monai.transforms import Orientation, Transform
 
 from bundle.data.anatomy.generate import generate_anatomy
-from bundle.data.anatomy.real import Augmentation, warp_ct
+from bundle.data.anatomy.real.augmentation import Augmentation, warp_ct
 from bundle.data.ct_volume import read_ct
 from bundle.errors import InputError, naming
 from bundle.physics.attenuation import hu_to_unit

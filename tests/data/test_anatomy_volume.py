@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.transforms import Compose, Orientationd, ScaleIntensityRanged
 
-from bundle.data.anatomy.real import Augmentation
+from bundle.data.anatomy.real.augmentation import Augmentation
 from bundle.data.anatomy_volume import AnatomyVolumed
 from bundle.data.load_ct import LoadCTd
 from bundle.errors import InputError

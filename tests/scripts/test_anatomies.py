@@ -38,7 +38,7 @@ def test_real_cases_of_a_folder(folder, tmp_path):
 
 def test_real_volumes_keep_their_side(folder, phantom):
     """Unwarped on the anatomy's grid: the marker of the left stays on the left, in HU."""
-    from bundle.data.anatomy.real import Augmentation
+    from bundle.data.anatomy.real.augmentation import Augmentation
 
     hu = real_reader("chest", 52, Augmentation.none())(real_cases(folder)[1]).numpy()
     x = np.arange(52)[:, None, None] - 25.5

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from bundle.data.anatomy.canvas import Canvas
-from bundle.data.anatomy.head import paint_head
-from bundle.data.anatomy.knee import paint_knee
+from bundle.data.anatomy.head.painting import paint_head
+from bundle.data.anatomy.limb.knee import paint_knee
 from bundle.data.anatomy.surroundings import add_surroundings
 from bundle.data.anatomy.texture import scanner_noise
-from bundle.data.anatomy.trunk import paint_abdomen, paint_chest, paint_pelvis
+from bundle.data.anatomy.trunk.painting import paint_abdomen, paint_chest, paint_pelvis
 from bundle.data.anatomy.variation import Draw
 from bundle.errors import InputError
 

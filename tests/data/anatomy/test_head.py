@@ -6,11 +6,11 @@ import torch
 
 from bundle.data.anatomy.canvas import Canvas
 from bundle.data.anatomy.frame import Bend, Frame, joint_distance
-from bundle.data.anatomy.head import paint_head
-from bundle.data.anatomy.head_jaws import jaw_frame
-from bundle.data.anatomy.head_plan import HINGE, draw_plan
-from bundle.data.anatomy.head_skull import cranial_cavity
-from bundle.data.anatomy.head_teeth import Dentition, draw_dentition, paint_teeth
+from bundle.data.anatomy.head.jaws import jaw_frame
+from bundle.data.anatomy.head.painting import paint_head
+from bundle.data.anatomy.head.plan import HINGE, draw_plan
+from bundle.data.anatomy.head.skull import cranial_cavity
+from bundle.data.anatomy.head.teeth import Dentition, draw_dentition, paint_teeth
 from bundle.data.anatomy.shapes import ellipsoid, rotation, union
 from bundle.data.anatomy.solids import barrel, blob, hinged, ribbon, symmetric
 from bundle.data.anatomy.tissues import TISSUES, draw_palette

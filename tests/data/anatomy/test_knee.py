@@ -5,11 +5,11 @@ import torch
 
 from bundle.data.anatomy.canvas import Canvas, Paint
 from bundle.data.anatomy.frame import Frame
-from bundle.data.anatomy.knee import paint_knee
-from bundle.data.anatomy.limb import Build, draw_build, paint_leg
-from bundle.data.anatomy.limb_bones import femur
-from bundle.data.anatomy.limb_extras import Extras, paint_implants, paint_lesions
-from bundle.data.anatomy.limb_muscles import MUSCLES
+from bundle.data.anatomy.limb.bones import femur
+from bundle.data.anatomy.limb.extras import Extras, paint_implants, paint_lesions
+from bundle.data.anatomy.limb.knee import paint_knee
+from bundle.data.anatomy.limb.muscles import MUSCLES
+from bundle.data.anatomy.limb.painting import Build, draw_build, paint_leg
 from bundle.data.anatomy.muscles import paint_muscles
 from bundle.data.anatomy.tissues import TISSUES, draw_palette
 from bundle.data.anatomy.variation import Draw

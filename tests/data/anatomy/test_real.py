@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bundle.data.anatomy.canvas import Canvas
-from bundle.data.anatomy.real import Augmentation, warp_ct
-from bundle.data.anatomy.real_inserts import add_inserts, places_in
+from bundle.data.anatomy.real.augmentation import Augmentation, warp_ct
+from bundle.data.anatomy.real.inserts import add_inserts, places_in
 from bundle.data.anatomy.variation import Draw
 from bundle.errors import InputError
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bundle.data.anatomy.real_intensity import change_classes, change_scan, change_structures, sharpness, smoothed
+from bundle.data.anatomy.real.intensity import change_classes, change_scan, change_structures, sharpness, smoothed
 from bundle.data.anatomy.variation import Draw
 
 SHAPE = (24, 22, 20)

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from bundle.data.anatomy.real_warp import Placement, Warp, pull_map, resample_hu, resample_labels, sampling_grid
+from bundle.data.anatomy.real.warp import Placement, Warp, pull_map, resample_hu, resample_labels, sampling_grid
 from bundle.data.anatomy.variation import Draw
 from bundle.errors import InputError
 

@@ -5,10 +5,10 @@ from bundle.data.anatomy import ANATOMIES, generate_anatomy
 from bundle.data.anatomy.canvas import Canvas
 from bundle.data.anatomy.surroundings import cut_field, paint_cables, paint_couch
 from bundle.data.anatomy.tissues import TISSUES, draw_palette
-from bundle.data.anatomy.trunk import paint_trunk
-from bundle.data.anatomy.trunk_frame import draw_frame
-from bundle.data.anatomy.trunk_metal import _hip, _pacemaker, _screws, _wires
-from bundle.data.anatomy.trunk_thorax import draw_thorax
+from bundle.data.anatomy.trunk.frame import draw_frame
+from bundle.data.anatomy.trunk.metal import _hip, _pacemaker, _screws, _wires
+from bundle.data.anatomy.trunk.painting import paint_trunk
+from bundle.data.anatomy.trunk.thorax import draw_thorax
 from bundle.data.anatomy.variation import Draw
 from bundle.errors import InputError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bundle.data.anatomy.canvas import Paint
 from bundle.data.anatomy.frame import Frame, noise
-from bundle.data.anatomy.head_plan import HeadPlan, faded
+from bundle.data.anatomy.head.plan import HeadPlan, faded
 from bundle.data.anatomy.shapes import Shape, column, ellipsoid, offset, smooth_union, superellipsoid, tube, union
 from bundle.data.anatomy.solids import blob, ribbon, symmetric
 from bundle.data.anatomy.tissues import Palette

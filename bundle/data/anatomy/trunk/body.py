@@ -8,7 +8,7 @@ from torch import Tensor
 from bundle.data.anatomy.canvas import Canvas
 from bundle.data.anatomy.shapes import Points, Shape, ellipsoid, interpolate, tube
 from bundle.data.anatomy.tissues import Palette
-from bundle.data.anatomy.trunk_frame import Frame
+from bundle.data.anatomy.trunk.frame import Frame
 from bundle.data.anatomy.variation import Draw, lattice_field
 from bundle.data.anatomy.vessels import Tubes, paint_tube_layers
 

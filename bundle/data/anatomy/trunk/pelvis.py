@@ -5,7 +5,7 @@ from __future__ import annotations
 from bundle.data.anatomy.canvas import Canvas
 from bundle.data.anatomy.shapes import Shape, ellipsoid, rotation, smooth_union
 from bundle.data.anatomy.tissues import Palette
-from bundle.data.anatomy.trunk_frame import Frame
+from bundle.data.anatomy.trunk.frame import Frame
 from bundle.data.anatomy.variation import Draw
 from bundle.data.anatomy.vessels import Tubes, paint_tube_layers
 

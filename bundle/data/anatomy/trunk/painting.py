@@ -5,20 +5,20 @@ from __future__ import annotations
 from bundle.data.anatomy.canvas import Canvas
 from bundle.data.anatomy.texture import add_textures
 from bundle.data.anatomy.tissues import PHASES, draw_palette
-from bundle.data.anatomy.trunk_abdomen import paint_abdominal_cavity, paint_abdominal_organs
-from bundle.data.anatomy.trunk_body import paint_body
-from bundle.data.anatomy.trunk_bowel import paint_bowel
-from bundle.data.anatomy.trunk_frame import Frame, draw_frame
-from bundle.data.anatomy.trunk_hips import paint_pelvic_bones
-from bundle.data.anatomy.trunk_mediastinum import paint_great_vessels
-from bundle.data.anatomy.trunk_metal import paint_metal
-from bundle.data.anatomy.trunk_pelvis import paint_pelvic_organs
-from bundle.data.anatomy.trunk_skeleton import (
+from bundle.data.anatomy.trunk.abdomen import paint_abdominal_cavity, paint_abdominal_organs
+from bundle.data.anatomy.trunk.body import paint_body
+from bundle.data.anatomy.trunk.bowel import paint_bowel
+from bundle.data.anatomy.trunk.frame import Frame, draw_frame
+from bundle.data.anatomy.trunk.hips import paint_pelvic_bones
+from bundle.data.anatomy.trunk.mediastinum import paint_great_vessels
+from bundle.data.anatomy.trunk.metal import paint_metal
+from bundle.data.anatomy.trunk.pelvis import paint_pelvic_organs
+from bundle.data.anatomy.trunk.skeleton import (
     paint_shoulders,
     paint_spine,
     paint_thorax_bones,
 )
-from bundle.data.anatomy.trunk_thorax import (
+from bundle.data.anatomy.trunk.thorax import (
     draw_thorax,
     paint_heart,
     paint_lungs,

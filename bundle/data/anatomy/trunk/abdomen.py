@@ -21,8 +21,8 @@ from bundle.data.anatomy.shapes import (
     union,
 )
 from bundle.data.anatomy.tissues import Palette
-from bundle.data.anatomy.trunk_frame import Frame
-from bundle.data.anatomy.trunk_thorax import Thorax
+from bundle.data.anatomy.trunk.frame import Frame
+from bundle.data.anatomy.trunk.thorax import Thorax
 from bundle.data.anatomy.variation import Draw
 from bundle.data.anatomy.vessels import Tubes, grow_tree, paint_tube_layers, paint_tubes, random_places
 

@@ -7,20 +7,20 @@ import torch
 
 from bundle.data.anatomy.canvas import Canvas
 from bundle.data.anatomy.frame import Bend, Frame
-from bundle.data.anatomy.head_brain import paint_brain
-from bundle.data.anatomy.head_face import (
+from bundle.data.anatomy.head.brain import paint_brain
+from bundle.data.anatomy.head.face import (
     paint_face_bones,
     paint_face_soft,
     paint_nose_and_sinuses,
     paint_orbits,
 )
-from bundle.data.anatomy.head_jaws import jaw_frame, paint_mandible, paint_mouth
-from bundle.data.anatomy.head_neck import paint_airway, paint_neck_organs, paint_shoulders, paint_spine
-from bundle.data.anatomy.head_outline import paint_outline
-from bundle.data.anatomy.head_plan import draw_plan
-from bundle.data.anatomy.head_rest import paint_head_rest
-from bundle.data.anatomy.head_skull import cranial_cavity, paint_base, paint_base_air, paint_ear_implant, paint_vault
-from bundle.data.anatomy.head_teeth import draw_dentition, paint_teeth
+from bundle.data.anatomy.head.jaws import jaw_frame, paint_mandible, paint_mouth
+from bundle.data.anatomy.head.neck import paint_airway, paint_neck_organs, paint_shoulders, paint_spine
+from bundle.data.anatomy.head.outline import paint_outline
+from bundle.data.anatomy.head.plan import draw_plan
+from bundle.data.anatomy.head.rest import paint_head_rest
+from bundle.data.anatomy.head.skull import cranial_cavity, paint_base, paint_base_air, paint_ear_implant, paint_vault
+from bundle.data.anatomy.head.teeth import draw_dentition, paint_teeth
 from bundle.data.anatomy.shapes import rotation
 from bundle.data.anatomy.texture import add_textures
 from bundle.data.anatomy.tissues import draw_palette

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bundle.data.anatomy.canvas import Box, Paint
 from bundle.data.anatomy.frame import Frame, noise
-from bundle.data.anatomy.limb_bones import (
+from bundle.data.anatomy.limb.bones import (
     cartilage_of,
     draw_look,
     femur,
@@ -19,8 +19,8 @@ from bundle.data.anatomy.limb_bones import (
     patella,
     tibia,
 )
-from bundle.data.anatomy.limb_extras import Extras, draw_extras, paint_implants, paint_lesions
-from bundle.data.anatomy.limb_muscles import MUSCLES, fascia, half_width, skin_outline
+from bundle.data.anatomy.limb.extras import Extras, draw_extras, paint_implants, paint_lesions
+from bundle.data.anatomy.limb.muscles import MUSCLES, fascia, half_width, skin_outline
 from bundle.data.anatomy.muscles import paint_muscles
 from bundle.data.anatomy.shapes import Points, Shape, ellipsoid, offset, tube, union
 from bundle.data.anatomy.solids import blob, ribbon

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bundle.data.anatomy.canvas import Box
 from bundle.data.anatomy.frame import Frame, joint_distance, noise
-from bundle.data.anatomy.head_plan import HINGE, HeadPlan
+from bundle.data.anatomy.head.plan import HINGE, HeadPlan
 from bundle.data.anatomy.muscles import Muscle, paint_muscles
 from bundle.data.anatomy.shapes import (
     Points,

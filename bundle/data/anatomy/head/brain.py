@@ -6,8 +6,8 @@ import torch
 
 from bundle.data.anatomy.canvas import Box
 from bundle.data.anatomy.frame import Frame, noise
-from bundle.data.anatomy.head_plan import HeadPlan
-from bundle.data.anatomy.head_skull import Cranium
+from bundle.data.anatomy.head.plan import HeadPlan
+from bundle.data.anatomy.head.skull import Cranium
 from bundle.data.anatomy.shapes import rotation, tube, union
 from bundle.data.anatomy.solids import blob, ribbon, symmetric
 from bundle.data.anatomy.tissues import Palette

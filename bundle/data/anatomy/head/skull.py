@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bundle.data.anatomy.canvas import Box, Paint
 from bundle.data.anatomy.frame import Frame, noise
-from bundle.data.anatomy.head_plan import HeadPlan
+from bundle.data.anatomy.head.plan import HeadPlan
 from bundle.data.anatomy.shapes import Points, tube, union
 from bundle.data.anatomy.solids import blob, ribbon, symmetric
 from bundle.data.anatomy.tissues import Palette

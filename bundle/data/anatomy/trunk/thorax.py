@@ -23,7 +23,7 @@ from bundle.data.anatomy.shapes import (
 )
 from bundle.data.anatomy.texture import octave_texture
 from bundle.data.anatomy.tissues import Palette
-from bundle.data.anatomy.trunk_frame import Frame
+from bundle.data.anatomy.trunk.frame import Frame
 from bundle.data.anatomy.variation import Draw, lattice_field
 from bundle.data.anatomy.vessels import Tubes, grow_tree, paint_tube_layers, paint_tubes, random_places
 

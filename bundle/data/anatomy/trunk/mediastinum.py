@@ -9,8 +9,8 @@ import numpy as np
 from bundle.data.anatomy.canvas import Canvas
 from bundle.data.anatomy.shapes import ellipsoid
 from bundle.data.anatomy.tissues import Palette
-from bundle.data.anatomy.trunk_frame import Frame
-from bundle.data.anatomy.trunk_thorax import Thorax, hilum, moved
+from bundle.data.anatomy.trunk.frame import Frame
+from bundle.data.anatomy.trunk.thorax import Thorax, hilum, moved
 from bundle.data.anatomy.variation import Draw
 from bundle.data.anatomy.vessels import Tubes, paint_tube_layers
 

@@ -6,8 +6,8 @@ import torch
 
 from bundle.data.anatomy.canvas import Paint
 from bundle.data.anatomy.frame import Frame, noise
-from bundle.data.anatomy.head_plan import HINGE, HeadPlan, faded
-from bundle.data.anatomy.head_teeth import arch_points
+from bundle.data.anatomy.head.plan import HINGE, HeadPlan, faded
+from bundle.data.anatomy.head.teeth import arch_points
 from bundle.data.anatomy.shapes import (
     Shape,
     half_space,

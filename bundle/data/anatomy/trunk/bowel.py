@@ -7,7 +7,7 @@ import numpy as np
 from bundle.data.anatomy.canvas import Canvas, Paint
 from bundle.data.anatomy.shapes import ellipsoid
 from bundle.data.anatomy.tissues import Palette
-from bundle.data.anatomy.trunk_frame import Frame
+from bundle.data.anatomy.trunk.frame import Frame
 from bundle.data.anatomy.variation import Draw
 from bundle.data.anatomy.vessels import Tubes, grow_tree, paint_tube_layers, paint_tubes
 

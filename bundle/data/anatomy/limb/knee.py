@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bundle.data.anatomy.canvas import Canvas
 from bundle.data.anatomy.frame import Bend, Frame
-from bundle.data.anatomy.limb import Build, draw_build, paint_leg
+from bundle.data.anatomy.limb.painting import Build, draw_build, paint_leg
 from bundle.data.anatomy.shapes import rotation
 from bundle.data.anatomy.texture import add_textures
 from bundle.data.anatomy.tissues import draw_palette

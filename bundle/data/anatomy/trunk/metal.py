@@ -7,10 +7,10 @@ import math
 from bundle.data.anatomy.canvas import Canvas
 from bundle.data.anatomy.shapes import box, difference, ellipsoid, half_space, intersection, rotation
 from bundle.data.anatomy.tissues import Palette
-from bundle.data.anatomy.trunk_body import leg_course
-from bundle.data.anatomy.trunk_frame import Frame
-from bundle.data.anatomy.trunk_skeleton import vertebral_levels
-from bundle.data.anatomy.trunk_thorax import Thorax
+from bundle.data.anatomy.trunk.body import leg_course
+from bundle.data.anatomy.trunk.frame import Frame
+from bundle.data.anatomy.trunk.skeleton import vertebral_levels
+from bundle.data.anatomy.trunk.thorax import Thorax
 from bundle.data.anatomy.variation import Draw
 from bundle.data.anatomy.vessels import Tubes, paint_tube_layers, paint_tubes
 

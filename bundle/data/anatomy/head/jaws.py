@@ -6,8 +6,8 @@ import torch
 
 from bundle.data.anatomy.canvas import Paint
 from bundle.data.anatomy.frame import Frame, joint_distance, noise
-from bundle.data.anatomy.head_plan import HINGE, HeadPlan
-from bundle.data.anatomy.head_teeth import Dentition, arch_points, paint_teeth
+from bundle.data.anatomy.head.plan import HINGE, HeadPlan
+from bundle.data.anatomy.head.teeth import Dentition, arch_points, paint_teeth
 from bundle.data.anatomy.shapes import Shape, ellipsoid, rotation, superellipsoid, tube
 from bundle.data.anatomy.solids import blob, mirrored, ribbon, ribbon_pieces, symmetric
 from bundle.data.anatomy.tissues import Palette

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from bundle.data.anatomy.canvas import Canvas
-from bundle.data.anatomy.real_inserts import add_inserts
-from bundle.data.anatomy.real_intensity import change_classes, change_scan, change_structures, sharpness, smoothed
-from bundle.data.anatomy.real_warp import Warp, pull_map, resample_hu, resample_labels, sampling_grid
+from bundle.data.anatomy.real.inserts import add_inserts
+from bundle.data.anatomy.real.intensity import change_classes, change_scan, change_structures, sharpness, smoothed
+from bundle.data.anatomy.real.warp import Warp, pull_map, resample_hu, resample_labels, sampling_grid
 from bundle.data.anatomy.surroundings import cut_field, paint_cables, paint_couch
 from bundle.data.anatomy.texture import scanner_noise
 from bundle.data.anatomy.variation import Draw

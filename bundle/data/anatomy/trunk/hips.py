@@ -21,8 +21,8 @@ from bundle.data.anatomy.shapes import (
     union,
 )
 from bundle.data.anatomy.tissues import Palette
-from bundle.data.anatomy.trunk_body import leg_course
-from bundle.data.anatomy.trunk_frame import Frame
+from bundle.data.anatomy.trunk.body import leg_course
+from bundle.data.anatomy.trunk.frame import Frame
 from bundle.data.anatomy.variation import Draw
 from bundle.data.anatomy.vessels import Tubes, paint_tube_layers
 

@@ -1,0 +1,1 @@
+"""Knees and legs."""

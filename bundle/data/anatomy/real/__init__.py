@@ -1,0 +1,1 @@
+"""Real CTs made into other patients."""

@@ -1,0 +1,1 @@
+"""The trunk: chest, abdomen and pelvis as windows of one body."""
