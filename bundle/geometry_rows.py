@@ -7,7 +7,7 @@ import torch
 
 from bundle.geometry import ConeBeamGeometry
 
-__all__ = ["COLUMNS", "ROW_LENGTH", "pack_geometry", "unpack_geometry"]
+__all__ = ["COLUMNS", "ROW_LENGTH", "pack_geometry", "unpack_distinct", "unpack_geometry"]
 
 _VECTORS = ("source_mm", "detector_centre_mm", "u_axis", "v_axis")
 _SIZES = (("detector_shape", 2), ("pixel_mm", 2), ("volume_shape", 3), ("voxel_mm", 3), ("volume_centre_mm", 3))
@@ -46,3 +46,12 @@ def unpack_geometry(rows: torch.Tensor) -> ConeBeamGeometry:
         parts[name] = tuple(table[0, start : start + count].tolist())
         start += count
     return ConeBeamGeometry(**parts)
+
+
+def unpack_distinct(rows: torch.Tensor) -> tuple[ConeBeamGeometry, torch.Tensor]:
+    """The geometry of the views that differ, and which of them each row [views] is.
+
+    Views that fill up a batch repeat others: simulated once, they share their noise and change nothing.
+    """
+    distinct, places = torch.unique(rows, dim=0, return_inverse=True)
+    return unpack_geometry(distinct), places

@@ -48,14 +48,16 @@ def pack_state(ckpt_dir: str | os.PathLike, folder: str | os.PathLike, largest_m
         raise InputError(ckpt_dir, "has no training checkpoint.", "Train first, or give the folder of a stage.")
     folder = Path(folder)
     tensors: list[torch.Tensor] = []
+    dtypes: list[torch.dtype] = []
 
     def take_out(value: torch.Tensor) -> dict[str, int]:
         tensors.append(_halved(value))
+        dtypes.append(value.dtype)
         return {_TENSOR: len(tensors) - 1}
 
     frame = _mapped(read_checkpoint(path), take_out, lambda value: isinstance(value, torch.Tensor))
     parts = _parts(tensors, int(largest_mb * _MEGABYTE))
-    contents = {_FRAME: {"frame": frame, "dtypes": _dtypes(path)}}
+    contents = {_FRAME: {"frame": frame, "dtypes": dtypes}}
     contents |= {f"state_part{i}.pt": {str(k): tensors[k] for k in part} for i, part in enumerate(parts)}
     for name, content in contents.items():
         save_checkpoint(content, folder / name)
@@ -119,13 +121,6 @@ def _mapped(value: Any, function: Callable[[Any], Any], which: Callable[[Any], b
     if isinstance(value, (list, tuple)):
         return type(value)(_mapped(one, function, which) for one in value)
     return value
-
-
-def _dtypes(path: Path) -> list[torch.dtype]:
-    """The types of a checkpoint's tensors, in the order of the frame."""
-    found: list[torch.dtype] = []
-    _mapped(read_checkpoint(path), lambda value: found.append(value.dtype), lambda v: isinstance(v, torch.Tensor))
-    return found
 
 
 def _halved(value: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from monai.transforms import Randomizable, Transform
 from monai.utils import convert_to_tensor
 
-from bundle.geometry_rows import unpack_geometry
+from bundle.geometry_rows import unpack_distinct
 from bundle.networks.classical_prior import ClassicalPrior, NoPrior
 from bundle.physics.acquisition import Acquisition
 from bundle.presets import ScanPreset
@@ -49,12 +49,10 @@ class ScanViewsd(Randomizable, Transform):
         """Transforms one item."""
         d = dict(data)
         volume = convert_to_tensor(d[self.key], dtype=torch.float32, device=self.device)[None]
-        # Views that fill up a batch repeat others, noise included, so that they change nothing.
-        views, repeats = torch.unique(torch.as_tensor(d["geometry"]), dim=0, return_inverse=True)
+        geometry, places = unpack_distinct(torch.as_tensor(d["geometry"]))
         generator = torch.Generator(self.device).manual_seed(int(self.R.randint(2**31)))
-        geometry = unpack_geometry(views)
         projections = simulate_projections(volume, geometry, self.scan.hu_window, self.acquisition, generator)
-        d["projections"] = projections[0, repeats.to(self.device)].cpu()
+        d["projections"] = projections[0, places.to(self.device)].cpu()
         if self.prior is not None:
             mask = torch.as_tensor(d["sparse_mask"])[None]
             matrices = torch.as_tensor(d["matrices"])[None]

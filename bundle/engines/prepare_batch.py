@@ -9,7 +9,7 @@ from monai.engines import PrepareBatch
 
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
-from bundle.geometry_rows import unpack_geometry
+from bundle.geometry_rows import unpack_distinct
 from bundle.physics.acquisition import Acquisition
 from bundle.physics.noise import case_generator
 from bundle.physics.truncation import DetectorTruncation
@@ -80,9 +80,8 @@ class _PrepareProjections(PrepareBatch):
         scans = []
         for image, rows, case in zip(images, batch["geometry"], cases):  # every item has views of its own
             volume = self._volume(image, device, options)
-            # Views that fill up a batch repeat others, noise included, so that they change nothing.
-            views, repeats = torch.unique(_plain(rows), dim=0, return_inverse=True)
-            scans.append(self._simulate(volume[None], unpack_geometry(views), case)[:, repeats.to(device)])
+            geometry, places = unpack_distinct(_plain(rows))
+            scans.append(self._simulate(volume[None], geometry, case)[:, places.to(device)])
         return torch.cat(scans)
 
     def _simulate(self, volume: torch.Tensor, geometry: ConeBeamGeometry, case: object) -> torch.Tensor:
