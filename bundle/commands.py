@@ -111,8 +111,8 @@ def reconstruct(
 def _inference_files(
     checkpoint: str | None, config: str | Sequence[str] | None, with_weights: bool = True
 ) -> list[str]:
-    """The inference configuration, the one beside the weights, and further overlays."""
-    files = [str(_INFERENCE)]
+    """The inference configuration, the one beside the weights or else the paper's scan, and further overlays."""
+    files = [str(_INFERENCE)] if with_weights else [str(_INFERENCE), str(_INFERENCE.with_name("paper.json"))]
     beside = Path(checkpoint or _ROOT / "models" / "model.pt").with_suffix(".json")
     if with_weights and beside.is_file():
         files.append(str(beside))
@@ -218,7 +218,7 @@ def convert(
 
     Args:
         source: published .pth state dict.
-        output: weights to write, such as models/model.pt; the configuration goes to models/model.json.
+        output: weights to write, such as models/published.pt; the configuration goes to models/published.json.
         preset: scan that the weights were trained with.
         low_resolution: voxels per side of the 3D features.
         overwrite: replace existing outputs.

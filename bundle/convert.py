@@ -149,7 +149,7 @@ def convert(
 
     Args:
         source: published .pth state dict.
-        output: file to write, such as models/model.pt; the overlay goes to the same name with ".json".
+        output: file to write, such as models/published.pt; the overlay goes to the same name with ".json".
         preset: scan that the weights were trained with.
         low_resolution: voxels per side of the 3D features.
         overwrite: replace an existing output.
@@ -165,7 +165,8 @@ def convert(
     scan = load_preset(preset)
     published = read_checkpoint(source)
     network, options = convert_state(published, source, scan, low_resolution)
-    settings = {"preset": preset, "row_direction": "-z", **options}
+    shapes = {"detector_shape": None, "volume_shape": None}
+    settings = {"preset": preset, **shapes, "row_direction": "-z", "prior": None, **options}
     with atomic_path(overlay) as temporary:
         temporary.write_text(json.dumps(settings, indent=4) + "\n", encoding="utf-8")
     save_checkpoint(network.state_dict(), output)

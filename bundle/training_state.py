@@ -13,6 +13,7 @@ from bundle.atomic import remove_partial
 from bundle.checkpoint import read_checkpoint, save_checkpoint
 from bundle.checksums import file_sha256
 from bundle.errors import InputError
+from bundle.half_precision import halved
 from bundle.handlers.resume import latest_checkpoint
 from bundle.json_files import read_json_object, write_json
 
@@ -20,8 +21,6 @@ __all__ = ["pack_state", "unpack_state"]
 
 _LISTING, _FRAME = "state.json", "state_frame.pt"
 _TENSOR = "tensor of the parts"  # stands in the frame for a tensor
-_SMALL = 1024  # tensors with fewer values stay as they are
-_HALF = (torch.float16, torch.bfloat16)
 _MEGABYTE = 10**6
 
 
@@ -51,7 +50,7 @@ def pack_state(ckpt_dir: str | os.PathLike, folder: str | os.PathLike, largest_m
     dtypes: list[torch.dtype] = []
 
     def take_out(value: torch.Tensor) -> dict[str, int]:
-        tensors.append(_halved(value))
+        tensors.append(halved(value))
         dtypes.append(value.dtype)
         return {_TENSOR: len(tensors) - 1}
 
@@ -121,14 +120,6 @@ def _mapped(value: Any, function: Callable[[Any], Any], which: Callable[[Any], b
     if isinstance(value, (list, tuple)):
         return type(value)(_mapped(one, function, which) for one in value)
     return value
-
-
-def _halved(value: torch.Tensor) -> torch.Tensor:
-    """A large tensor of single precision in the better half precision; any other as it is."""
-    if value.dtype != torch.float32 or value.numel() < _SMALL:
-        return value.clone()
-    halves = [value.to(kind) for kind in _HALF]
-    return min(halves, key=lambda half: float((half.float() - value).abs().nan_to_num(torch.inf).sum()))
 
 
 def _parts(tensors: list[torch.Tensor], largest: int) -> list[list[int]]:

@@ -1,6 +1,7 @@
 """Makes a data set of the real CTs that docs/real_cts.json lists, from a folder that holds them.
 
     python scripts/real_cts.py --source FOLDER --output runs/real_cts
+    python scripts/real_cts.py --source FOLDER --output runs/real_limbs --group limb
 
 Checks every file against its checksum, and writes a dataset.json that names them where they are, sorted into training,
 validation and test by patient. CTs that are not there are left out and told; changed ones are refused.
@@ -31,8 +32,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, required=True, help="folder with the CTs")
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "real_cts", help="folder of the data set")
+    parser.add_argument("--group", help="take the cases of one group alone, such as limb")
     options = parser.parse_args()
-    sections, missing = data_set(options.source, options.output, json.loads(LISTING.read_text(encoding="utf-8")))
+    listing = json.loads(LISTING.read_text(encoding="utf-8"))
+    if options.group is not None:
+        listing["cases"] = [case for case in listing["cases"] if case["group"] == options.group]
+    sections, missing = data_set(options.source, options.output, listing)
     write_json({"name": "real CTs", **sections}, options.output / "dataset.json")
     counts = ", ".join(f"{len(cases)} {section}" for section, cases in sections.items())
     print(f"wrote {options.output / 'dataset.json'}: {counts}")

@@ -29,8 +29,10 @@ def model(tmp_path):
     """Random weights of a small network, with its configuration beside them, as convert writes it."""
     overlay = {
         **SIZES,
+        "decoder_blocks": 2,
         "codes": 16,
         "denoise_blocks": 0,
+        "prior": None,
         "preset": "luna16",
         "detector_shape": [24, 32],
         "volume_shape": [20, 18, 16],

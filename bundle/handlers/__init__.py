@@ -12,6 +12,7 @@ from bundle.handlers.resume import ResumeTraining
 from bundle.handlers.run_settings import RunSettings
 from bundle.handlers.time_slice import TimeSlice
 from bundle.handlers.training_progress import TrainingProgress
+from bundle.handlers.weight_average import WeightAverage
 
 __all__ = [
     "CheckpointLoader",
@@ -27,4 +28,5 @@ __all__ = [
     "RunSettings",
     "TimeSlice",
     "TrainingProgress",
+    "WeightAverage",
 ]

@@ -48,6 +48,19 @@ def test_train_and_inference_share_the_network_and_the_ct_transforms():
         assert train[key] == inference[key]
 
 
+def test_inference_has_the_network_whose_weights_are_shipped():
+    inference = read("inference.json")
+    assert read("compact.json").items() <= inference.items()
+    assert {**inference, **read("paper.json")}.items() >= {
+        key: value for key, value in read("train.json").items() if key in read("compact.json") and key != "preset"
+    }.items()
+
+
+def test_overlays_of_the_compact_training_exist():
+    base = {**read("train.json"), **read("generated.json"), **read("kept_scans.json"), **read("averaged.json")}
+    assert set(read("compact.json")) | set(read("compact_training.json")) <= set(base)
+
+
 def test_paper_settings_are_the_defaults():
     train, one, two = (read(n) for n in ("train.json", "finetune_step1.json", "finetune_step2.json"))
     expected = {

@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 from tests.deployment.alone import run_alone
 
 SIZES = {
+    "preset": "luna16",
     "detector_shape": [24, 32],
     "volume_shape": [7, 9, 11],
     "encoder_channels": [4, 6],
@@ -23,6 +24,7 @@ SIZES = {
     "denoise_blocks": 1,
     "point_channels": [8, 5],
     "low_resolution": 6,
+    "prior": None,
 }
 
 
@@ -31,8 +33,8 @@ def test_ckpt_export(tmp_path, monkeypatch, key):
     """Of weights alone and of a training checkpoint; loaded where only torch is."""
     monkeypatch.chdir(ROOT)
     shapes = {name: SIZES[name] for name in ("detector_shape", "volume_shape")}
-    others = {name: value for name, value in SIZES.items() if name not in shapes}
-    network = DiCE(load_preset("luna16", **shapes), **others, quantizer={"codes": 16}).eval()
+    others = {name: value for name, value in SIZES.items() if name not in (*shapes, "preset")}
+    network = DiCE(load_preset(SIZES["preset"], **shapes), **others, quantizer={"codes": 16}).eval()
     state = network.state_dict()
     save_checkpoint({key: state} if key else state, tmp_path / "model.pt")
     overlay = tmp_path / "small.json"
@@ -52,5 +54,5 @@ def test_ckpt_export(tmp_path, monkeypatch, key):
     files = dict.fromkeys(("metadata.json", "inference.json", "small.json"), "")
     torch.jit.load(tmp_path / "model.ts", _extra_files=files)
     assert "not a medical device" in json.loads(files["metadata.json"])["intended_use"]
-    assert json.loads(files["inference.json"])["preset"] == "luna16"
+    assert json.loads(files["inference.json"])["preset"] == "abdomenatlas"
     assert json.loads(files["small.json"])["volume_shape"] == [7, 9, 11]

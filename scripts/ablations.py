@@ -1,0 +1,239 @@
+"""Repeats the paper's ablations (its tables 5, 6 and 7) at a small scale.
+
+    python scripts/real_cts.py --source FOLDER --output runs/real_limbs --group limb
+    python -m scripts.ablations --dataset_dir runs/real_limbs
+
+Pretraining is on generated anatomies, finetuning and training from scratch on the training cases of the data set, and
+what is measured is its test cases, from 6 views. Every training has the same number of steps at each stage. A run that
+was stopped goes on where it was. Writes results.csv into the output folder, and prints the tables in Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from bundle.data.datalist import load_datalist
+from bundle.errors import install_command_line_hook
+from bundle.json_files import write_json
+from bundle.tables import read_rows, write_rows
+
+ROOT = Path(__file__).resolve().parent.parent
+TRAIN, GENERATED, ABLATION = "configs/train.json", "configs/generated.json", "configs/ablation.json"
+OVERLAY = {
+    "pretrain": [GENERATED],
+    "finetune_step1": ["configs/finetune_step1.json"],
+    "finetune_step2": ["configs/finetune_step2.json"],
+    "scratch": ["configs/scratch.json"],
+}
+SHARES = {"all": 1.0, "half": 0.5, "a fifth": 0.2}
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training.
+
+    Args:
+        name: its folder.
+        stage: one of OVERLAY.
+        start: name of the training whose weights it starts from; random ones if None.
+        changes: settings that differ from configs/ablation.json.
+        share: share of the data set's training cases.
+    """
+
+    name: str
+    stage: str
+    start: str | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: what it says, the paper's PSNR from 6 views on LUNA16, and the training that it measures."""
+
+    table: str
+    label: str
+    paper_db: float
+    training: str
+
+
+def plan() -> tuple[list[Training], list[Row]]:
+    """All trainings, each after the one that it starts from, and the rows of the tables."""
+    trainings = [Training("scratch", "scratch"), Training("pretrain", "pretrain")]
+    design, stages, data = "design", "stages", "training cases"
+    rows = [Row(design, "4 scales, r 32", 29.69, "scratch")]
+    channels = [8, 16, 32, 64, 128]
+    for scales, paper_db in ((3, 28.95), (5, 29.70)):
+        name = f"scales{scales}"
+        trainings.append(Training(name, "scratch", changes={"encoder_channels": channels[:scales]}))
+        rows.append(Row(design, f"{scales} scales, r 32", paper_db, name))
+    for size, paper_db in ((24, 29.41), (40, 29.71)):
+        trainings.append(Training(f"r{size}", "scratch", changes={"low_resolution": size}))
+        rows.append(Row(design, f"4 scales, r {size}", paper_db, f"r{size}"))
+    trainings += [
+        Training("step1", "finetune_step1", "pretrain"),
+        Training("step2", "finetune_step2", "step1"),
+        Training("random_step1", "finetune_step1"),
+        Training("random_step2", "finetune_step2", "random_step1"),
+        Training("pretrain_step2", "finetune_step2", "pretrain"),
+    ]
+    rows += [
+        Row(stages, "from scratch", 29.69, "scratch"),
+        Row(stages, "steps 1 and 2, no pretraining", 29.73, "random_step2"),
+        Row(stages, "pretraining and step 2", 29.16, "pretrain_step2"),
+        Row(stages, "pretraining, steps 1 and 2", 30.22, "step2"),
+    ]
+    papers = {"all": (29.69, 30.22), "half": (29.61, 30.21), "a fifth": (28.43, 29.70)}
+    for label, share in SHARES.items():
+        names = ("scratch", "step2")
+        if share < 1:
+            names = (f"scratch_{share:g}", f"step2_{share:g}")
+            trainings += [
+                Training(names[0], "scratch", share=share),
+                Training(f"step1_{share:g}", "finetune_step1", "pretrain", share=share),
+                Training(names[1], "finetune_step2", f"step1_{share:g}", share=share),
+            ]
+        for how, name, paper_db in zip(("from scratch", "all stages"), names, papers[label]):
+            rows.append(Row(data, f"{label}, {how}", paper_db, name))
+    return trainings, rows
+
+
+def run(files: list[str], run_id: str, **changes: Any) -> None:
+    """Runs configuration files."""
+    from monai.bundle import ConfigWorkflow
+
+    workflow = ConfigWorkflow(config_file=files, run_id=run_id, logging_file=False, **changes)
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+
+
+def share_of(dataset_dir: str, share: float, folder: Path) -> str:
+    """The data set, or one with the first part of its training cases."""
+    if share >= 1:
+        return dataset_dir
+    sections = {name: load_datalist(dataset_dir, name) for name in ("training", "validation", "test")}
+    count = max(1, round(share * len(sections["training"])))
+    sections["training"] = sections["training"][:count]
+    for cases in sections.values():
+        for case in cases:
+            case["image"] = os.path.abspath(case["image"])
+    write_json({"name": f"{share:g} of {dataset_dir}", **sections}, folder / "dataset.json")
+    return str(folder)
+
+
+def train(training: Training, seed: int, output: Path, dataset_dir: str, changes: dict[str, Any]) -> None:
+    """Runs one training, or what is left of it."""
+    folder = output / f"seed{seed}" / training.name
+    start = None if training.start is None else str(output / f"seed{seed}" / training.start / "weights.pt")
+    settings = {
+        "dataset_dir": share_of(dataset_dir, training.share, folder),
+        "models_dir": str(folder),
+        "output_dir": str(folder),
+        "model_file": "weights.pt",
+        "initial_weights": start,
+        "seed": seed,
+        **training.changes,
+        **changes,
+    }
+    if training.stage != "pretrain":
+        # As many steps whatever the number of cases.
+        cases = len(load_datalist(settings["dataset_dir"], "training"))
+        settings["cases_repeated"] = max(1, round(settings.pop("items_per_epoch") / cases))
+    else:
+        settings["cached_items"] = settings.pop("items_per_epoch")
+        settings.update(cases_repeated=1, replaced_per_epoch=settings["cached_items"] // 8)
+    run([TRAIN, *OVERLAY[training.stage], ABLATION], "training", **settings)
+
+
+def evaluate(training: Training, seed: int, output: Path, dataset_dir: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """Scores one training's weights on the test cases, or reads its earlier scores."""
+    folder = output / f"seed{seed}" / training.name
+    table = folder / "test" / "metrics.csv"
+    if not table.is_file():
+        blocks = {} if training.stage == "finetune_step2" else {"denoise_blocks": 0}
+        run(
+            [TRAIN, "configs/evaluate.json", ABLATION],
+            "evaluating",
+            **{key: value for key, value in changes.items() if key not in ("items_per_epoch", "max_epochs")},
+            **training.changes,
+            **blocks,
+            dataset_dir=dataset_dir,
+            output_dir=str(folder / "test"),
+            checkpoint=str(folder / "weights.pt"),
+            view_counts=[6],
+            num_total=None,
+            val_interval=1,
+            methods={},
+            refinements={},
+            overwrite=True,
+        )
+    rows = read_rows(table)
+    return {
+        "training": training.name,
+        "seed": seed,
+        "cases": len(rows),
+        **{name: round(mean(float(row[name]) for row in rows), 4) for name in ("psnr_db", "ssim_3d")},
+    }
+
+
+def tables(rows: Iterable[Row], results: list[dict[str, Any]]) -> str:
+    """The tables in Markdown; of several seeds the mean and the standard deviation."""
+    lines = []
+    last = None
+    for row in rows:
+        found = [result for result in results if result["training"] == row.training]
+        if row.table != last:
+            lines += ["", f"| {row.table} | PSNR dB | SSIM | paper, PSNR dB |", "|---|---|---|---|"]
+            last = row.table
+        cells = []
+        for name, digits in (("psnr_db", 2), ("ssim_3d", 3)):
+            values = [float(result[name]) for result in found]
+            spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+            cells.append(f"{mean(values):.{digits}f}{spread}")
+        lines.append(f"| {row.label} | {cells[0]} | {cells[1]} | {row.paper_db:.2f} |")
+    return "\n".join(lines[1:])
+
+
+def main() -> None:
+    """Trains, scores and prints."""
+    install_command_line_hook()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset_dir", required=True, help="data set with training, validation and test cases")
+    parser.add_argument("--output", type=Path, default=ROOT / "runs" / "ablations", help="folder to write to")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--epochs", type=int, default=6, help="epochs of each stage")
+    parser.add_argument("--items", type=int, default=96, help="training items in an epoch")
+    parser.add_argument("--changes", type=json.loads, default={}, help="further settings, as JSON")
+    options = parser.parse_args()
+    dataset_dir, output = os.path.abspath(options.dataset_dir), options.output.absolute()
+    os.chdir(ROOT)
+    warnings.filterwarnings("ignore")
+    for name in ("monai.bundle.workflows", "monai.data.nvimgcodec_pydicom_plugin"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for section in ("training", "validation", "test"):
+        load_datalist(dataset_dir, section)  # refuses a set that lacks it before hours of training
+    trainings, rows = plan()
+    settings = {"max_epochs": options.epochs, "items_per_epoch": options.items, **options.changes}
+    results = []
+    for seed in options.seeds:
+        for training in trainings:
+            print(f"seed {seed}: {training.name}", file=sys.stderr, flush=True)
+            train(training, seed, output, dataset_dir, settings)
+            results.append(evaluate(training, seed, output, dataset_dir, settings))
+            write_rows(results, output / "results.csv")
+    print(tables(rows, results))
+
+
+if __name__ == "__main__":
+    main()

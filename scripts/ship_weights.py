@@ -1,0 +1,124 @@
+"""Makes the weights that a release ships, and the record of how they were trained.
+
+    python -m scripts.ship_weights --trained FOLDER
+
+FOLDER holds what the three stages wrote: the weights of step 2 (model.pt), the training states (checkpoints/STAGE).
+Writes models/model.pt in half precision, once it is shown to fit the network of configs/inference.json, and
+docs/training.json: settings, steps and curves of every stage, with checksums; and draws the curves into docs/training.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from monai.bundle import ConfigParser
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import bundle
+from bundle.atomic import atomic_path
+from bundle.checkpoint import load_network, read_checkpoint, save_checkpoint
+from bundle.checksums import file_sha256
+from bundle.errors import InputError, install_command_line_hook
+from bundle.half_precision import halved
+from bundle.handlers.resume import latest_checkpoint
+from bundle.json_files import write_json
+
+ROOT = Path(__file__).resolve().parent.parent
+STAGES = ("pretrain", "finetune_step1", "finetune_step2")
+LARGEST_MB = 16
+
+
+def curves(folder: Path, steps_per_epoch: int) -> dict[str, list[float]]:
+    """Mean training loss of every epoch, and the validation PSNR with the epochs it is of."""
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    found = {name: {event.step: event.value for event in events.Scalars(name)} for name in events.Tags()["scalars"]}
+    epochs: dict[int, list[float]] = {}
+    for step, value in found.get("task", {}).items():
+        epochs.setdefault((step - 1) // steps_per_epoch, []).append(value)
+    validated = sorted(found.get("val_psnr", {}).items())
+    return {
+        "training_mse": [float(f"{mean(epochs[epoch]):.4g}") for epoch in sorted(epochs)],
+        "validated_epochs": [epoch for epoch, _ in validated],
+        "validation_psnr_db": [round(value, 3) for _, value in validated],
+    }
+
+
+def stage_record(models: Path, runs: Path, stage: str) -> dict[str, Any]:
+    """Settings, steps and curves of one stage."""
+    path = latest_checkpoint(models / "checkpoints" / stage)
+    if path is None:
+        raise InputError(models / "checkpoints" / stage, "has no training checkpoint.", "Train the stage first.")
+    state = read_checkpoint(path)
+    trainer = state["trainer"]
+    length = int(trainer["epoch_length"])
+    steps = int(trainer["iteration"]) if "iteration" in trainer else int(trainer["epoch"]) * length
+    done = {"epochs": steps // length, "steps": steps}
+    return {**done, "settings": state["settings"], "curves": curves(runs / stage / "tensorboard" / stage, length)}
+
+
+def draw(record: dict[str, Any], path: Path) -> None:
+    """Draws the curves of all stages, one after the other."""
+    figure = Figure(figsize=(9, 3.2), dpi=120, facecolor="white", layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    begin = 0
+    for stage in record["stages"]:
+        found, epochs = record["stages"][stage]["curves"], record["stages"][stage]["epochs"]
+        left.plot(range(begin + 1, begin + 1 + len(found["training_mse"])), found["training_mse"], label=stage)
+        right.plot(
+            [begin + epoch for epoch in found["validated_epochs"]], found["validation_psnr_db"], marker=".", label=stage
+        )
+        begin += epochs
+    left.set(xlabel="epoch", ylabel="mean squared error, training", yscale="log")
+    right.set(xlabel="epoch", ylabel="PSNR in dB, validation")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    with atomic_path(path) as temporary:
+        canvas.print_png(temporary)
+
+
+def main() -> None:
+    """Writes the weights and their record."""
+    install_command_line_hook()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trained", type=Path, required=True, help="models_dir of the training")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="where the stages' output folders are")
+    parser.add_argument("--output", type=Path, default=ROOT / "models" / "model.pt", help="weights to write")
+    parser.add_argument("--record", type=Path, default=ROOT / "docs" / "training.json", help="record to write")
+    options = parser.parse_args()
+
+    stages = {stage: stage_record(options.trained, options.runs, stage) for stage in STAGES}
+    state = {name: halved(value) for name, value in read_checkpoint(options.trained / "model.pt").items()}
+    with atomic_path(options.output) as temporary:
+        save_checkpoint(state, temporary)
+        network = ConfigParser(ConfigParser.load_config_file(ROOT / "configs" / "inference.json"))
+        load_network(network.get_parsed_content("network_def"), temporary)
+        if temporary.stat().st_size > LARGEST_MB * 2**20:
+            raise InputError(temporary, f"has more than {LARGEST_MB} MB.", "Ship it through large_files.yml.")
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    record = {
+        "weights": {
+            "file": "models/model.pt",
+            "sha256": file_sha256(options.output),
+            "bytes": options.output.stat().st_size,
+            "parameters": sum(value.numel() for value in state.values() if value.is_floating_point()),
+        },
+        "version": bundle.__version__,
+        "commit": commit,
+        "real_cts": {"listing": "docs/real_cts.json", "sha256": file_sha256(ROOT / "docs" / "real_cts.json")},
+        "stages": stages,
+    }
+    write_json(record, options.record)
+    draw(record, options.record.with_suffix(".png"))
+    print(f"wrote {options.output}, {options.record} and {options.record.with_suffix('.png')}")
+
+
+if __name__ == "__main__":
+    main()
