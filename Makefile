@@ -5,11 +5,12 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help .venv demo test lint format clean
+.PHONY: help .venv demo demo-training test lint format clean
 
 help:
 	@echo "make .venv   create .venv with the pinned dependencies"
-	@echo "make demo    train every stage briefly on the sample, reconstruct, segment, and write runs/demo"
+	@echo "make demo    reconstruct the sample with the shipped weights, segment it, and write runs/demo"
+	@echo "make demo-training   train every stage briefly on the sample first, and write runs/demo_training"
 	@echo "make test    lint, and run the tests"
 	@echo "make lint    check the code's style"
 	@echo "make format  mend the code's style"
@@ -34,6 +35,9 @@ help:
 
 demo: .venv/.demo
 	$(BIN)/python scripts/demo.py
+
+demo-training: .venv/.demo
+	$(BIN)/python scripts/demo.py --train
 
 lint: .venv/.test
 	$(BIN)/ruff check .

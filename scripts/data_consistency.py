@@ -1,10 +1,10 @@
 """What refining a network's volumes towards the projections does to PSNR, SSIM and the residual.
 
-    python scripts/data_consistency.py                          # the sample, with the demo's network
+    python scripts/data_consistency.py                          # the sample
     python scripts/data_consistency.py CT [CT ...] --photons 1e5
 
-Needs the network that ``make demo`` trains. Writes metrics.csv and residuals.csv to runs/data_consistency, and prints a
-table: the mean over the CTs, and the network alone beside its refinements by SART and by CGLS.
+Takes the shipped weights. Writes metrics.csv and residuals.csv to runs/data_consistency, and prints a table: the mean
+over the CTs, and the network alone beside its refinements by SART and by CGLS.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "runs" / "data_consistency"
-CONFIGS = ["configs/train.json", "configs/evaluate.json", "configs/demo.json"]
+CONFIGS = ["configs/train.json", "configs/evaluate.json", "configs/compact.json"]
 
 
 def evaluate(cts: list[Path], photons: float, view_counts: list[int]) -> None:

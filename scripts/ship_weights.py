@@ -2,9 +2,10 @@
 
     python -m scripts.ship_weights --trained FOLDER
 
-FOLDER holds what the three stages wrote: the weights of step 2 (model.pt), the training states (checkpoints/STAGE).
-Writes models/model.pt in half precision, once it is shown to fit the network of configs/inference.json, and
-docs/training.json: settings, steps and curves of every stage, with checksums; and draws the curves into docs/training.png.
+FOLDER holds what the three stages wrote: weights (pretrain.pt, and model.pt of step 2) and states (checkpoints/STAGE).
+Writes models/pretrain.pt and models/model.pt in half precision, once they are shown to fit the network of
+configs/inference.json; docs/training.json with settings, steps and curves of every stage, and checksums; and draws the
+curves into docs/training.png.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from bundle.json_files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("pretrain", "finetune_step1", "finetune_step2")
+WEIGHTS = {"pretrain.pt": {"denoise_blocks": 0}, "model.pt": {}}
 LARGEST_MB = 16
 
 
@@ -80,8 +82,34 @@ def draw(record: dict[str, Any], path: Path) -> None:
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    with atomic_path(path) as temporary:
-        canvas.print_png(temporary)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        canvas.print_png(file)
+
+
+def ship(trained: Path, output: Path, **settings: Any) -> dict[str, Any]:
+    """Writes weights in half precision.
+
+    Args:
+        trained: weights as training wrote them.
+        output: the file.
+        settings: of the inference configuration's network.
+
+    Returns:
+        What the record says of the file.
+
+    Raises:
+        InputError: when they do not fit the network, or the file is too large for the repository.
+    """
+    state = {name: halved(value) for name, value in read_checkpoint(trained).items()}
+    parser = ConfigParser({**ConfigParser.load_config_file(ROOT / "configs" / "inference.json"), **settings})
+    with atomic_path(output) as temporary:
+        save_checkpoint(state, temporary)
+        network = load_network(parser.get_parsed_content("network_def"), temporary)
+        size = temporary.stat().st_size
+        if size > LARGEST_MB * 2**20:
+            raise InputError(output, f"would have {size / 2**20:.1f} MB.", "Ship it through large_files.yml.")
+    parameters = sum(value.numel() for value in network.parameters())
+    return {"sha256": file_sha256(output), "bytes": size, "parameters": parameters}
 
 
 def main() -> None:
@@ -90,26 +118,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trained", type=Path, required=True, help="models_dir of the training")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="where the stages' output folders are")
-    parser.add_argument("--output", type=Path, default=ROOT / "models" / "model.pt", help="weights to write")
+    parser.add_argument("--output", type=Path, default=ROOT / "models", help="folder of the weights to write")
     parser.add_argument("--record", type=Path, default=ROOT / "docs" / "training.json", help="record to write")
     options = parser.parse_args()
 
     stages = {stage: stage_record(options.trained, options.runs, stage) for stage in STAGES}
-    state = {name: halved(value) for name, value in read_checkpoint(options.trained / "model.pt").items()}
-    with atomic_path(options.output) as temporary:
-        save_checkpoint(state, temporary)
-        network = ConfigParser(ConfigParser.load_config_file(ROOT / "configs" / "inference.json"))
-        load_network(network.get_parsed_content("network_def"), temporary)
-        if temporary.stat().st_size > LARGEST_MB * 2**20:
-            raise InputError(temporary, f"has more than {LARGEST_MB} MB.", "Ship it through large_files.yml.")
+    weights = {
+        name: ship(options.trained / name, options.output / name, **settings) for name, settings in WEIGHTS.items()
+    }
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     record = {
-        "weights": {
-            "file": "models/model.pt",
-            "sha256": file_sha256(options.output),
-            "bytes": options.output.stat().st_size,
-            "parameters": sum(value.numel() for value in state.values() if value.is_floating_point()),
-        },
+        "weights": weights,
         "version": bundle.__version__,
         "commit": commit,
         "real_cts": {"listing": "docs/real_cts.json", "sha256": file_sha256(ROOT / "docs" / "real_cts.json")},
@@ -117,7 +136,7 @@ def main() -> None:
     }
     write_json(record, options.record)
     draw(record, options.record.with_suffix(".png"))
-    print(f"wrote {options.output}, {options.record} and {options.record.with_suffix('.png')}")
+    print(f"wrote {', '.join(str(options.output / name) for name in weights)}, and their record {options.record}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
 from bundle.projector import ConeBeamProjector
 
-__all__ = ["TotalVariation", "minimise"]
+__all__ = ["TotalVariation"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,21 @@ class TotalVariation:
         projections = projections.float()
         if initial is None and self.coarse_iterations:
             initial = self._coarse(projections, geometry)
-        start = starting_volume(projections, geometry, initial)
-        return minimise(projections, geometry, start, self.weight, self.iterations)
+        projector = ConeBeamProjector(geometry)
+        x = starting_volume(projections, geometry, initial).clone()
+        # Rows are scaled by 1 / sqrt(length): the scaled row's sum is sqrt(length), its step size the scale again.
+        scale = inverse_sums(projector(torch.ones_like(x[:1]))).sqrt()
+        tau = 1.0 / (projector.adjoint(scale) + 6.0)  # each voxel is in six differences
+        sigma_gradient = 0.5  # each difference has two voxels
+        target = scale * projections
+        along_rays, along_edges = torch.zeros_like(target), x.new_zeros(len(x), 3, *x.shape[2:])
+        ahead = x.clone()
+        for _ in range(self.iterations):
+            along_rays += scale * (scale * projector(ahead) - target)
+            along_rays /= 1.0 + scale
+            move_edges(along_edges, ahead, sigma_gradient, self.weight)
+            move_volume(x, ahead, along_edges, projector.adjoint(scale * along_rays), tau)
+        return x
 
     def _coarse(self, projections: torch.Tensor, geometry: ConeBeamGeometry) -> torch.Tensor:
         """The volume of voxels and pixels of twice the size, on the geometry's voxels."""
@@ -72,41 +85,3 @@ class TotalVariation:
         first, *others = self.coarse_iterations
         coarse = replace(self, iterations=first, coarse_iterations=tuple(others))
         return F.interpolate(coarse(F.avg_pool2d(projections, 2), half), scale_factor=2, mode="trilinear")
-
-
-def minimise(
-    projections: torch.Tensor,
-    geometry: ConeBeamGeometry,
-    start: torch.Tensor,
-    weight: float,
-    iterations: int,
-    least: float = 0.0,
-) -> torch.Tensor:
-    """Steps towards the minimum over volumes with values of at least ``least``.
-
-    Args:
-        projections: [B, views, V, U] line integrals in value times mm.
-        geometry: the scan.
-        start: [B, 1, X, Y, Z].
-        weight: of the total variation.
-        iterations: number of steps.
-        least: least value of a voxel.
-
-    Returns:
-        [B, 1, X, Y, Z].
-    """
-    projector = ConeBeamProjector(geometry)
-    x = start.clone()
-    # Rows are scaled by 1 / sqrt(length): the scaled row's sum is sqrt(length), its step size the scale again.
-    scale = inverse_sums(projector(torch.ones_like(x[:1]))).sqrt()
-    tau = 1.0 / (projector.adjoint(scale) + 6.0)  # each voxel is in six differences
-    sigma_gradient = 0.5  # each difference has two voxels
-    target = scale * projections
-    along_rays, along_edges = torch.zeros_like(target), x.new_zeros(len(x), 3, *x.shape[2:])
-    ahead = x.clone()
-    for _ in range(iterations):
-        along_rays += scale * (scale * projector(ahead) - target)
-        along_rays /= 1.0 + scale
-        move_edges(along_edges, ahead, sigma_gradient, weight)
-        move_volume(x, ahead, along_edges, projector.adjoint(scale * along_rays), tau, least)
-    return x

@@ -42,8 +42,8 @@ def move_edges(edges, ahead, step, weight, first, last):
 
 
 @compile_kernel
-def move_volume(volume, ahead, edges, spread, step, least, first, last):
-    """Moves the volume down the gradient, keeps it from falling too far, and looks ahead; in slices across x.
+def move_volume(volume, ahead, edges, spread, step, first, last):
+    """Moves the volume down the gradient, keeps it from falling below zero, and looks ahead; in slices across x.
 
     Args:
         volume: [X, Y, Z]; changed.
@@ -51,11 +51,11 @@ def move_volume(volume, ahead, edges, spread, step, least, first, last):
         edges: [3, X, Y, Z].
         spread: [X, Y, Z] the adjoint of the rays' dual variable.
         step: [X, Y, Z] step sizes.
-        least: least value.
         first: first slice.
         last: end of the slices.
     """
     _, size_y, size_z = volume.shape
+    zero = np.float32(0.0)
     for x in range(first, last):
         for y in range(size_y):
             for z in range(size_z):
@@ -67,6 +67,6 @@ def move_volume(volume, ahead, edges, spread, step, least, first, last):
                 if z > 0:
                     down += edges[2, x, y, z - 1]
                 old = volume[x, y, z]
-                new = max(old - step[x, y, z] * down, least)
+                new = max(old - step[x, y, z] * down, zero)
                 volume[x, y, z] = new
                 ahead[x, y, z] = np.float32(2.0) * new - old

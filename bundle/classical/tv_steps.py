@@ -57,14 +57,9 @@ def move_edges(edges: torch.Tensor, ahead: torch.Tensor, step: float, weight: fl
 
 
 def move_volume(
-    volume: torch.Tensor,
-    ahead: torch.Tensor,
-    edges: torch.Tensor,
-    spread: torch.Tensor,
-    step: torch.Tensor,
-    least: float = 0.0,
+    volume: torch.Tensor, ahead: torch.Tensor, edges: torch.Tensor, spread: torch.Tensor, step: torch.Tensor
 ) -> None:
-    """Moves the volume down, keeps it from falling too far, and looks ahead, in place.
+    """Moves the volume down, keeps it from falling below zero, and looks ahead, in place.
 
     Args:
         volume: [B, 1, X, Y, Z]; changed.
@@ -72,15 +67,14 @@ def move_volume(
         edges: [B, 3, X, Y, Z] the gradient's dual variable.
         spread: [B, 1, X, Y, Z] the adjoint of the rays' dual variable.
         step: [1, 1, X, Y, Z] step sizes.
-        least: least value.
     """
     if _compiled(volume):
         from bundle.classical import tv_numba_kernels as kernels
 
         for item in zip(volume[:, 0].numpy(), ahead[:, 0].numpy(), edges.numpy(), spread[:, 0].contiguous().numpy()):
-            _in_threads(kernels.move_volume, *item, step[0, 0].contiguous().numpy(), least)
+            _in_threads(kernels.move_volume, *item, step[0, 0].contiguous().numpy())
         return
-    moved = (volume - step * (spread + gradient_adjoint(edges))).clamp(min=least)
+    moved = (volume - step * (spread + gradient_adjoint(edges))).clamp(min=0.0)
     torch.sub(2.0 * moved, volume, out=ahead)
     volume.copy_(moved)
 

@@ -250,3 +250,10 @@ def test_stated_versions_are_the_tested_ones():
         name: metadata[f"{key}_version"] for name, key in (("monai", "monai"), ("torch", "pytorch"), ("numpy", "numpy"))
     }
     assert {name: pins.get(name) for name in stated} == stated
+
+
+def test_large_files_are_fetched_by_monai():
+    """None are listed yet; the list is one that MONAI reads."""
+    from monai.bundle import download_large_files
+
+    download_large_files(bundle_path=str(ROOT))

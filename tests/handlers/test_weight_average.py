@@ -52,7 +52,9 @@ def test_slices_average_as_the_whole(tmp_path):
 
 def test_average_is_scored_and_kept(tmp_path):
     done = run(FILES, **small(tmp_path))
-    assert done.parser.get_parsed_content("validate#evaluator").network is not done.parser.get_parsed_content("network_def")
+    assert done.parser.get_parsed_content("validate#evaluator").network is not done.parser.get_parsed_content(
+        "network_def"
+    )
     state = read_checkpoint(tmp_path / STAGE / "checkpoint_epoch=1.pt")
     written = read_checkpoint(tmp_path / "models" / "pretrain.pt")
     average = {name.removeprefix("module."): value for name, value in state["weight_average"].items()}
