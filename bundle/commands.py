@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundle.atomic import check_output
 from bundle.errors import InputError
 from bundle.import_command import export_scan, import_scan
+from bundle.inference_files import ROOT, inference_files
 from bundle.inspect_command import inspect
 from bundle.nnunet_command import nnunet_export
 from bundle.prepare_command import prepare
@@ -27,10 +27,6 @@ __all__ = [
     "simulate",
     "unpack_training",
 ]
-
-_ROOT = Path(__file__).resolve().parent.parent
-_INFERENCE = _ROOT / "configs" / "inference.json"
-_METADATA = _ROOT / "configs" / "metadata.json"
 
 
 def reconstruct(
@@ -85,8 +81,8 @@ def reconstruct(
             raise InputError(name, f"has no effect on {method}.", "Leave it out, or see reconstruct --help.")
     if photons is not None and refine is None and residuals is None:
         raise InputError("photons", "has no effect by itself.", "Give it with --refine or --residuals.")
-    files = _inference_files(checkpoint if learned else None, config, learned)
-    changes: dict[str, Any] = {"source": source, "bundle_root": str(_ROOT), "check_hu": check_hu}
+    files = inference_files(checkpoint if learned else None, config, learned)
+    changes: dict[str, Any] = {"source": source, "bundle_root": str(ROOT), "check_hu": check_hu}
     optional = {"checkpoint": checkpoint, "preset": preset, "num_views": num_views}
     changes.update({key: value for key, value in optional.items() if value is not None})
     noise = None if photons is None else {"_target_": "bundle.physics.noise.DetectorNoise", "photons": photons}
@@ -106,21 +102,6 @@ def reconstruct(
     if refine is not None:
         changes["refine"] = {**consistency, "method": refine}
     _run_inference(files, changes)
-
-
-def _inference_files(
-    checkpoint: str | None, config: str | Sequence[str] | None, with_weights: bool = True
-) -> list[str]:
-    """The inference configuration, the one beside the weights or else the paper's scan, and further overlays."""
-    files = [str(_INFERENCE)] if with_weights else [str(_INFERENCE), str(_INFERENCE.with_name("paper.json"))]
-    beside = Path(checkpoint or _ROOT / "models" / "model.pt").with_suffix(".json")
-    if with_weights and beside.is_file():
-        files.append(str(beside))
-    files += [config] if isinstance(config, str) else list(config or [])
-    for file in files:
-        if not Path(file).is_file():
-            raise InputError(f"config {file}", "does not exist.", "Check the path.")
-    return files
 
 
 def _run_inference(files: list[str], changes: dict[str, Any]) -> None:
@@ -200,7 +181,7 @@ def simulate(
 
     path = check_output(output, overwrite, (".npz",))
     parser = ConfigParser()
-    parser.read_config(str(_INFERENCE))
+    parser.read_config(str(ROOT / "configs" / "inference.json"))
     parser.update({"preset": preset, "detector_shape": detector_shape, "volume_shape": volume_shape})
     parser["check_hu"] = check_hu
     scan = parser.get_parsed_content("scan")
@@ -255,11 +236,11 @@ def export_network(
 
     path = export.check_target(format, output, overwrite)
     parser = ConfigParser()
-    parser.read_config(_inference_files(checkpoint, config))
-    changes = {"bundle_root": str(_ROOT), "checkpoint": checkpoint, "preset": preset}
+    parser.read_config(inference_files(checkpoint, config))
+    changes = {"bundle_root": str(ROOT), "checkpoint": checkpoint, "preset": preset}
     parser.update({key: value for key, value in changes.items() if value is not None})
     network = load_network(parser.get_parsed_content("network_def"), parser.get_parsed_content("checkpoint"))
-    metadata = ConfigParser.load_config_file(_METADATA)
+    metadata = ConfigParser.load_config_file(ROOT / "configs" / "metadata.json")
     about = {key: metadata[key] for key in ("name", "version", "intended_use", "references")}
     different = export.export_network(network, parser.get_parsed_content("scan"), path, format, about, overwrite)
     print(f"wrote {path}: read back, {different:.1%} of its voxels differ from the network's")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,13 +13,34 @@ from bundle.classical.methods import Method
 from bundle.data.ct_volume import write_hu
 from bundle.data.load_projections import grid_affine, unit_to_patient
 from bundle.data.projection_file import ProjectionSet
+from bundle.geometry import ConeBeamGeometry
 from bundle.physics.attenuation import normalised_to_unit_integral, unit_to_hu
 from bundle.physics.noise import DetectorNoise
 from bundle.tables import write_rows
 
-__all__ = ["reconstruct_projections"]
+__all__ = ["at_own_resolution", "reconstruct_projections"]
 
 _HU_WINDOW = (-1000.0, 1000.0)  # nothing is clipped; one for all, since the weight of total variation depends on it
+
+
+def at_own_resolution(
+    data: ProjectionSet, output_shape: Sequence[int] | None, device: str | torch.device = "cpu"
+) -> tuple[torch.Tensor, ConeBeamGeometry, tuple[float, float]]:
+    """What a classical method takes: all measured pixels.
+
+    Args:
+        data: projections with their geometry.
+        output_shape: voxels (x, y, z) over the scan's volume; the geometry's own if None.
+        device: where to compute.
+
+    Returns:
+        [1, views, V, U] unit integrals in mm, the scan with the output's voxels, and the HU at 0 and 1.
+    """
+    geometry = data.geometry if output_shape is None else data.geometry.with_volume(output_shape)
+    at_air = data.quantity == "attenuation" or data.hu_window[0] == _HU_WINDOW[0]
+    window = _HU_WINDOW if at_air else tuple(data.hu_window)
+    integrals = normalised_to_unit_integral(data.normalised(window)).astype(np.float32)
+    return torch.from_numpy(integrals).to(device)[None], geometry, window
 
 
 def reconstruct_projections(
@@ -46,12 +66,7 @@ def reconstruct_projections(
     Raises:
         InputError: when the method cannot reconstruct the scan, or a file cannot be written.
     """
-    geometry = data.geometry if output_shape is None else data.geometry.with_volume(output_shape)
-    data = replace(data, geometry=geometry)
-    at_air = data.quantity == "attenuation" or data.hu_window[0] == _HU_WINDOW[0]
-    window = _HU_WINDOW if at_air else tuple(data.hu_window)
-    integrals = normalised_to_unit_integral(data.normalised(window)).astype(np.float32)
-    projections = torch.from_numpy(integrals).to(device)[None]
+    projections, geometry, window = at_own_resolution(data, output_shape, device)
     with torch.no_grad():
         volume = method(projections, geometry)[0]
         if residuals is not None:

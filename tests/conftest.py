@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,12 +14,15 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
+SMALL = {"encoder_channels": [4, 6], "decoder_channels": 8, "point_channels": [8], "low_resolution": 6}
 sys.path.insert(0, str(ROOT))
 if not torch.cuda.is_available():  # before anything imports Triton, which reads it then
     os.environ["TRITON_INTERPRET"] = "1"
 
+from bundle.checkpoint import save_checkpoint  # noqa: E402
+from bundle.networks import DiCE  # noqa: E402
 from bundle.phantoms import asymmetric_phantom, voxelise  # noqa: E402
-from bundle.presets import ScanPreset  # noqa: E402
+from bundle.presets import ScanPreset, load_preset  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +61,34 @@ def ct_file(tmp_path: Path, scan: ScanPreset, phantom: np.ndarray) -> Path:
     path = tmp_path / "case.nii.gz"
     write_nifti(path, phantom, scan.voxel_mm, "RAS")
     return path
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Random weights of a small network, with its configuration beside them, as convert writes it."""
+    overlay = {
+        **SMALL,
+        "decoder_blocks": 2,
+        "codes": 16,
+        "denoise_blocks": 0,
+        "prior": None,
+        "preset": "luna16",
+        "detector_shape": [24, 32],
+        "volume_shape": [20, 18, 16],
+    }
+    scan = load_preset("luna16", (24, 32), (20, 18, 16))
+    torch.manual_seed(0)
+    network = DiCE(scan, **SMALL, quantizer={"codes": 16})
+    (tmp_path / "model.json").write_text(json.dumps(overlay))
+    save_checkpoint(network.state_dict(), tmp_path / "model.pt")
+    return tmp_path / "model.pt"
+
+
+@pytest.fixture
+def ct(tmp_path: Path, phantom: np.ndarray) -> Path:
+    """The asymmetric phantom over the preset's field of view, stored in another axis order."""
+    write_nifti(tmp_path / "ct.nii.gz", phantom, (409.6 / 20, 409.6 / 18, 409.6 / 16), "SAR")
+    return tmp_path / "ct.nii.gz"
 
 
 def write_nifti(path: Path, unit_lps: np.ndarray, voxel_mm, axcodes: str) -> np.ndarray:

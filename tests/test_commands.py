@@ -14,42 +14,12 @@ from bundle.data.projection_file import read_projections
 from bundle.networks import DiCE
 from bundle.presets import load_preset
 from bundle.tables import read_rows
-from tests.conftest import write_nifti
-
-SIZES = {"encoder_channels": [4, 6], "decoder_channels": 8, "point_channels": [8], "low_resolution": 6}
+from tests.conftest import SMALL
 
 
 def call(monkeypatch, *arguments) -> None:
     monkeypatch.setattr(sys, "argv", ["bundle", *map(str, arguments)])
     main()
-
-
-@pytest.fixture
-def model(tmp_path):
-    """Random weights of a small network, with its configuration beside them, as convert writes it."""
-    overlay = {
-        **SIZES,
-        "decoder_blocks": 2,
-        "codes": 16,
-        "denoise_blocks": 0,
-        "prior": None,
-        "preset": "luna16",
-        "detector_shape": [24, 32],
-        "volume_shape": [20, 18, 16],
-    }
-    scan = load_preset("luna16", (24, 32), (20, 18, 16))
-    torch.manual_seed(0)
-    network = DiCE(scan, **SIZES, quantizer={"codes": 16})
-    (tmp_path / "model.json").write_text(json.dumps(overlay))
-    save_checkpoint(network.state_dict(), tmp_path / "model.pt")
-    return tmp_path / "model.pt"
-
-
-@pytest.fixture
-def ct(tmp_path, phantom):
-    """The asymmetric phantom over the preset's field of view, stored in another axis order."""
-    write_nifti(tmp_path / "ct.nii.gz", phantom, (409.6 / 20, 409.6 / 18, 409.6 / 16), "SAR")
-    return tmp_path / "ct.nii.gz"
 
 
 def simulate(monkeypatch, ct, output, *more) -> None:
@@ -135,7 +105,7 @@ def test_export_network_command(tmp_path, monkeypatch, capsys, model):
     output = ("--output", tmp_path / "network.ts", "--checkpoint", model)
     call(monkeypatch, "export-network", *output)
     assert "network.ts: read back, 0.0% of its voxels differ" in capsys.readouterr().out
-    network = DiCE(load_preset("luna16", (24, 32), (20, 18, 16)), **SIZES, quantizer={"codes": 16}).eval()
+    network = DiCE(load_preset("luna16", (24, 32), (20, 18, 16)), **SMALL, quantizer={"codes": 16}).eval()
     network.load_state_dict(torch.load(model, weights_only=True))
     projections, files = torch.rand(1, 5, 24, 32), {"metadata.json": ""}
     with torch.no_grad():
@@ -189,14 +159,15 @@ def test_configuration_beside_the_default_weights_is_used(tmp_path, monkeypatch,
     import shutil
 
     import bundle.commands
+    import bundle.inference_files
 
     root = tmp_path / "root"
-    shutil.copytree(bundle.commands._ROOT / "configs", root / "configs")
+    shutil.copytree(bundle.commands.ROOT / "configs", root / "configs")
     (root / "models").mkdir()
     for suffix in (".pt", ".json"):
         shutil.copy(model.with_suffix(suffix), root / "models" / f"model{suffix}")
-    monkeypatch.setattr(bundle.commands, "_ROOT", root)
-    monkeypatch.setattr(bundle.commands, "_INFERENCE", root / "configs" / "inference.json")
+    monkeypatch.setattr(bundle.commands, "ROOT", root)
+    monkeypatch.setattr(bundle.inference_files, "ROOT", root)
     call(monkeypatch, "reconstruct", "--source", ct, "--output", tmp_path / "out.nii.gz", "--device", "cpu")
     assert nib.load(tmp_path / "out.nii.gz").shape == (20, 18, 16)
 
