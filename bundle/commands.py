@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bundle.atomic import check_output
+from bundle.checksums import file_sha256
 from bundle.errors import InputError
 from bundle.import_command import export_scan, import_scan
 from bundle.inference_files import ROOT, inference_files
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COMMANDS",
     "convert",
+    "export_bundle",
     "export_network",
     "pack_training",
     "reconstruct",
@@ -246,6 +248,20 @@ def export_network(
     print(f"wrote {path}: read back, {different:.1%} of its voxels differ from the network's")
 
 
+def export_bundle(output: str, overwrite: bool = False) -> None:
+    """Writes the bundle as one zip, for MONAI's model zoo and for machines that have nothing of this repository.
+
+    Args:
+        output: folder to write to.
+        overwrite: replace an existing file.
+    """
+    from bundle import __version__
+    from bundle.deployment.bundle_zip import write_bundle
+
+    path = write_bundle(ROOT, output, __version__, overwrite)
+    print(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB, SHA-256 {file_sha256(path)}")
+
+
 def pack_training(source: str, output: str, largest_mb: float = 15.0) -> None:
     """Packs the latest training checkpoint into small files of half precision, to train on elsewhere.
 
@@ -277,7 +293,8 @@ COMMANDS = {
     "simulate": simulate,
     "convert": convert,
     "import": import_scan,
-    "export": export_scan,
+    "export": export_bundle,
+    "export-scan": export_scan,
     "export-network": export_network,
     "pack-training": pack_training,
     "unpack-training": unpack_training,
