@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
 import torch
 from monai.bundle import ConfigParser
 
@@ -40,11 +39,10 @@ def test_sample_and_test_cases_were_not_trained_on():
     assert "chest_lidc0001" in by_section["test"]  # which the sample is made of
 
 
-@pytest.mark.parametrize("views", [6, 10])
-def test_reconstructs_an_unseen_chest_better_than_classical_methods(views):
+def test_reconstructs_an_unseen_chest_better_than_classical_methods():
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.json"))
-    parser.update({"bundle_root": str(ROOT), "num_views": views, "device": torch.device("cpu")})
+    parser.update({"bundle_root": str(ROOT), "num_views": 6, "device": torch.device("cpu")})
     transform = parser.get_parsed_content("preprocessing")
     source = parser.get_parsed_content("source")
     item = transform({"source": source})

@@ -84,7 +84,7 @@ def test_torchscript_export_and_reload(tmp_path, in_root, shipped):
 
 @pytest.mark.parametrize(
     ("files", "kind"),
-    [([TRAIN], "train"), ([TRAIN, "configs/evaluate.json"], "train"), (["configs/inference.json"], "infer")],
+    [([TRAIN], "train"), (["configs/inference.json"], "infer")],
 )
 def test_properties(tmp_path, files, kind):
     """The configurations by themselves, as the zoo's unit tests look at them."""

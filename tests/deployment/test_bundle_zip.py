@@ -24,7 +24,7 @@ NAME = f"{BUNDLE_NAME}_v{bundle.__version__}"
 _ALONE = """
 import sys
 root = sys.argv.pop(1)
-sys.path[:] = [path for path in sys.path if not path.startswith(root)]
+sys.path[:] = [path for path in sys.path if path != root]
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in str(finder).lower()]
 import runpy
 runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)

@@ -74,7 +74,7 @@ def test_compiled_steps_are_the_same(tmp_path):
     }
     plain = losses(tmp_path / "plain", **shape)
     compiled = losses(tmp_path / "compiled", **captured, **shape)
-    np.testing.assert_allclose(compiled, plain, rtol=1e-4)
+    np.testing.assert_allclose(compiled, plain, rtol=3e-4)
     name = Path("models/checkpoints/pretrain/checkpoint_epoch=1.pt")
     first, second = (read_checkpoint(tmp_path / kind / name)["network"] for kind in ("plain", "compiled"))
     assert first.keys() == second.keys()

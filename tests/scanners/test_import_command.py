@@ -67,7 +67,7 @@ def test_import_with_numbers_and_a_list_of_files(scan, command):
 
 def test_export_and_import_again(scan, command, capsys):
     command(f"{IMPORT} {GRID} {REFERENCES}")
-    command("export --source scan.npz --geometry again.xml --projections again.mha")
+    command("export-scan --source scan.npz --geometry again.xml --projections again.mha")
     assert "not in them: mu_water_per_mm 0.0206, volume_shape [32, 34, 24]" in capsys.readouterr().out
     command(f"import --projections again.mha --geometry again.xml --output again.npz {GRID} --quantity attenuation")
     once, again = read_projections("scan.npz"), read_projections("again.npz")
@@ -82,7 +82,7 @@ def test_export_and_import_again(scan, command, capsys):
         (f"{IMPORT} {GRID}", "error: i0: is missing, as are flat and air_region"),
         (f"{IMPORT} {GRID} {REFERENCES}".replace("scan.npz", "scan.nii"), "error: scan.nii: has a suffix"),
         (f"{IMPORT} {GRID} {REFERENCES}".replace("scan.xml", "flat.mha"), "error: flat.mha: is no geometry file"),
-        ("export --source gone.npz --geometry a.xml", "error: gone.npz: does not exist"),
+        ("export-scan --source gone.npz --geometry a.xml", "error: gone.npz: does not exist"),
     ],
 )
 def test_one_message_and_no_output(scan, command, capsys, tmp_path, line, message):
