@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,15 +9,15 @@ import numpy as np
 import torch
 
 from bundle.arguments import parse_device
-from bundle.checkpoint import load_network
 from bundle.classical import DataConsistency, make_method
-from bundle.data.load_projections import network_input
+from bundle.data.load_projections import network_input, pixels_averaged
 from bundle.data.projection_file import ProjectionSet
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import unpack_geometry
-from bundle.inference_files import ROOT, inference_files
+from bundle.inference_files import inference_network
 from bundle.inferer import VolumeInferer
+from bundle.networks import DiCE
 from bundle.physics.attenuation import MU_WATER_PER_MM, normalised_to_unit_integral, unit_to_hu
 from bundle.physics.noise import DetectorNoise
 from bundle.presets import ScanPreset
@@ -75,41 +74,30 @@ def reconstruct(
     where = parse_device(device)
     with torch.no_grad():
         if not learned:
-            integrals, scan, window = at_own_resolution(data, shape, where)
-            volume = make_method(method, **(options or {}))(integrals, scan)
+            integrals, measured, window = at_own_resolution(data, shape, where)
+            volume = make_method(method, **(options or {}))(integrals, measured)
         else:
-            volume, window = _by_network(
-                data, shape, inference_files(checkpoint, config), checkpoint, refine, photons, where
-            )
+            network, scan = inference_network(checkpoint, config)
+            volume, window = _by_network(data, shape, network, scan, refine, photons, where)
     return unit_to_hu(volume[0, 0].float().cpu().numpy(), window)
 
 
 def _by_network(
     data: ProjectionSet,
     shape: Sequence[int],
-    files: list[str],
-    checkpoint: str | None,
+    network: DiCE,
+    scan: ScanPreset,
     refine: str | None,
     photons: float | None,
     device: torch.device,
 ) -> tuple[torch.Tensor, tuple[float, float]]:
     """The network's volume [1, 1, X, Y, Z], and the HU at its 0 and 1."""
-    from monai.bundle import ConfigParser
-
-    parser = ConfigParser()
-    parser.read_config(files)
-    parser["bundle_root"] = str(ROOT)
-    if checkpoint is not None:
-        parser["checkpoint"] = checkpoint
-    scan: ScanPreset = parser.get_parsed_content("scan")
-    network = load_network(parser.get_parsed_content("network_def"), parser.get_parsed_content("checkpoint"))
     inputs = network_input(data, scan)
     image, matrices = (inputs[name][None].to(device) for name in ("projections", "matrices"))
     volume = VolumeInferer(output_shape=shape)(image, network.to(device).eval(), matrices)
     window = tuple(scan.hu_window)
     if refine is not None:
-        averaged = max(1.0, math.prod(data.geometry.detector_shape) / math.prod(scan.detector_shape))
-        noise = None if photons is None else DetectorNoise(photons).averaged(averaged)
+        noise = None if photons is None else DetectorNoise(photons).averaged(pixels_averaged(data, scan))
         consistency = DataConsistency(refine, noise=noise, hu_window=window, mu_water_per_mm=data.mu_water_per_mm)
         geometry = unpack_geometry(inputs["geometry"]).with_volume(shape)
         volume = consistency(normalised_to_unit_integral(image), geometry, volume.float())

@@ -9,7 +9,7 @@ from bundle.atomic import check_output
 from bundle.checksums import file_sha256
 from bundle.errors import InputError
 from bundle.import_command import export_scan, import_scan
-from bundle.inference_files import ROOT, inference_files
+from bundle.inference_files import ROOT, inference_files, inference_network
 from bundle.inspect_command import inspect
 from bundle.nnunet_command import nnunet_export
 from bundle.prepare_command import prepare
@@ -233,18 +233,13 @@ def export_network(
     """
     from monai.bundle import ConfigParser
 
-    from bundle.checkpoint import load_network
     from bundle.deployment import export
 
     path = export.check_target(format, output, overwrite)
-    parser = ConfigParser()
-    parser.read_config(inference_files(checkpoint, config))
-    changes = {"bundle_root": str(ROOT), "checkpoint": checkpoint, "preset": preset}
-    parser.update({key: value for key, value in changes.items() if value is not None})
-    network = load_network(parser.get_parsed_content("network_def"), parser.get_parsed_content("checkpoint"))
+    network, scan = inference_network(checkpoint, config, preset)
     metadata = ConfigParser.load_config_file(ROOT / "configs" / "metadata.json")
     about = {key: metadata[key] for key in ("name", "version", "intended_use", "references")}
-    different = export.export_network(network, parser.get_parsed_content("scan"), path, format, about, overwrite)
+    different = export.export_network(network, scan, path, format, about, overwrite)
     print(f"wrote {path}: read back, {different:.1%} of its voxels differ from the network's")
 
 

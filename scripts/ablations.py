@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import sys
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +24,7 @@ from bundle.data.datalist import load_datalist
 from bundle.errors import install_command_line_hook
 from bundle.json_files import write_json
 from bundle.tables import read_rows, write_rows
+from scripts.running import quieten, run
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN, GENERATED, ABLATION = "configs/train.json", "configs/generated.json", "configs/ablation.json"
@@ -134,16 +133,6 @@ def plan() -> tuple[list[Training], list[Row]]:
     return trainings, rows
 
 
-def run(files: list[str], run_id: str, **changes: Any) -> None:
-    """Runs configuration files."""
-    from monai.bundle import ConfigWorkflow
-
-    workflow = ConfigWorkflow(config_file=files, run_id=run_id, logging_file=False, **changes)
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-
-
 def share_of(dataset_dir: str, share: float, folder: Path) -> str:
     """The data set, or one with the first part of its training cases."""
     if share >= 1:
@@ -245,9 +234,7 @@ def main() -> None:
     options = parser.parse_args()
     dataset_dir, output = os.path.abspath(options.dataset_dir), options.output.absolute()
     os.chdir(ROOT)
-    warnings.filterwarnings("ignore")
-    for name in ("monai.bundle.workflows", "monai.data.nvimgcodec_pydicom_plugin"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    quieten()
     for section in ("training", "validation", "test"):
         load_datalist(dataset_dir, section)  # refuses a set that lacks it before hours of training
     trainings, rows = plan()

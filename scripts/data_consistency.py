@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +25,7 @@ CONFIGS = ["configs/train.json", "configs/evaluate.json", "configs/compact.json"
 
 def evaluate(cts: list[Path], photons: float, view_counts: list[int]) -> None:
     """Runs the bundle's evaluation with both refinements."""
-    from monai.bundle import ConfigWorkflow
+    from scripts.running import run
 
     noise = {"_target_": "bundle.physics.noise.DetectorNoise", "photons": photons}
     refinements = {
@@ -42,10 +40,9 @@ def evaluate(cts: list[Path], photons: float, view_counts: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         listing = {"test": [{"image": str(ct.resolve())} for ct in cts]}
         (Path(folder) / "dataset.json").write_text(json.dumps(listing), encoding="utf-8")
-        workflow = ConfigWorkflow(
-            config_file=CONFIGS,
-            run_id="evaluating",
-            logging_file=False,
+        run(
+            CONFIGS,
+            "evaluating",
             dataset_dir=folder,
             output_dir=str(OUTPUT),
             overwrite=True,
@@ -54,9 +51,6 @@ def evaluate(cts: list[Path], photons: float, view_counts: list[int]) -> None:
             refinements=refinements,
             acquisition={"_target_": "bundle.physics.acquisition.Acquisition", "noise": noise},
         )
-        workflow.initialize()
-        workflow.run()
-        workflow.finalize()
 
 
 def main() -> None:
@@ -68,11 +62,10 @@ def main() -> None:
     chosen = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
-    warnings.filterwarnings("ignore")
     from bundle.tables import read_rows
+    from scripts.running import quieten
 
-    for name in ("monai.bundle.workflows", "monai.data.nvimgcodec_pydicom_plugin"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    quieten()
     for old in (OUTPUT / "metrics.csv", OUTPUT / "residuals.csv"):
         old.unlink(missing_ok=True)
     evaluate([path.absolute() for path in chosen.ct], chosen.photons, chosen.views)

@@ -11,11 +11,9 @@ stopped.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -81,35 +79,26 @@ TRAINED = Demo(
 )
 
 
-def run(files: list[str], run_id: str, changes: dict[str, Any]) -> None:
-    """Runs configuration files; the same as ``python -m monai.bundle run`` with less log output."""
-    from monai.bundle import ConfigWorkflow
-
-    workflow = ConfigWorkflow(config_file=files, run_id=run_id, logging_file=False, **changes)
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-
-
 def draw(demo: Demo, case: str, view_counts: list[int], methods: list[str]) -> list[Path]:
     """Draws truth, reconstructions and differences from the written volumes: by number of views, and by method."""
     import nibabel as nib
 
+    from bundle.handlers.reconstruction_saver import truth_path, volume_path
     from bundle.physics.attenuation import hu_to_unit
     from bundle.presets import load_preset
     from bundle.visual import comparison_figure
 
-    def unit(name: str):
-        return hu_to_unit(nib.load(output / case / f"{case}_{name}.nii.gz").get_fdata(), window)
+    def unit(path: Path):
+        return hu_to_unit(nib.load(path).get_fdata(), window)
 
     output = ROOT / demo.output
     window = load_preset(demo.preset).hu_window
-    voxel_mm = nib.load(output / case / f"{case}_truth.nii.gz").header.get_zooms()
+    voxel_mm = nib.load(truth_path(output, case)).header.get_zooms()
     few = view_counts[0]
-    by_views = {f"{n} views": unit(f"{n}views") for n in view_counts}
-    by_method = {m: unit(f"{few}views" + (f"_{m}" if m != "deepsparse" else "")) for m in methods}
+    by_views = {f"{n} views": unit(volume_path(output, case, n)) for n in view_counts}
+    by_method = {m: unit(volume_path(output, case, few, "" if m == "deepsparse" else m)) for m in methods}
     paths = [output / "comparison.png", output / "methods.png"]
-    truth = unit("truth")
+    truth = unit(truth_path(output, case))
     comparison_figure(truth, by_views, voxel_mm, paths[0], title=f"{demo.title}: DeepSparse")
     title = f"{demo.title}: {few} views, by every method"
     comparison_figure(truth, by_method, voxel_mm, paths[1], title=title, differences=False)
@@ -124,11 +113,10 @@ def main() -> None:
     output, steps = ROOT / demo.output, demo.steps()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
-    warnings.filterwarnings("ignore")
     from bundle.tables import read_rows
+    from scripts.running import quieten, run
 
-    for name in ("monai.bundle.workflows", "monai.data.nvimgcodec_pydicom_plugin"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # after the imports, which set levels of their own
+    quieten()
 
     began = time.monotonic()
     for number, (title, run_id, files, changes) in enumerate(steps, start=1):
@@ -136,7 +124,7 @@ def main() -> None:
         print(f"[{number}/{len(steps)}] {title}", flush=True)
         print(f'      python -m monai.bundle run {run_id} --config_file "{files}"{told}', flush=True)
         start = time.monotonic()
-        run(files, run_id, changes)
+        run(files, run_id, **changes)
         print(f"      {time.monotonic() - start:.0f} s", flush=True)
     rows, residuals = read_rows(output / "metrics.csv"), read_rows(output / "residuals.csv")
     last = rows[-1]  # not those of an earlier demo

@@ -22,6 +22,8 @@ from scipy.ndimage import gaussian_filter
 
 from bundle.atomic import atomic_path
 from bundle.errors import InputError, install_command_line_hook
+from bundle.handlers.reconstruction_saver import truth_path, volume_path
+from bundle.segmentation.frame import turned
 from bundle.visual import plane
 
 WINDOW = (-1000.0, 1000.0)
@@ -37,15 +39,14 @@ def volumes(folder: Path, case: str, views: int, methods: Sequence[str]) -> tupl
     """
     found = {}
     for method in ("truth", "deepsparse", *methods):
-        ending = {"truth": "truth", "deepsparse": f"{views}views"}.get(method, f"{views}views_{method}")
-        path = folder / case / f"{case}_{ending}.nii.gz"
+        own = "" if method == "deepsparse" else method
+        path = truth_path(folder, case) if method == "truth" else volume_path(folder, case, views, own)
         if not path.is_file():
             raise InputError(path, "does not exist.", "Evaluate the case with this method and number of views first.")
         image = nib.load(path)
-        flips = nib.orientations.ornt_transform(nib.io_orientation(image.affine), nib.orientations.axcodes2ornt("LPS"))
-        image = image.as_reoriented(flips)
-        found[method] = image.get_fdata(dtype=np.float32)
-    return found, np.asarray(image.header.get_zooms()[:3])
+        oriented = turned(image.get_fdata(dtype=np.float32), image.affine, "LPS")
+        found[method] = oriented.values
+    return found, np.asarray(oriented.spacing_mm)
 
 
 def worst(difference: np.ndarray, voxel_mm: np.ndarray) -> tuple[int, dict[str, tuple[int, int, float]]]:

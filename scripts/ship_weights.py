@@ -57,9 +57,7 @@ def stage_record(models: Path, runs: Path, stage: str) -> dict[str, Any]:
     if path is None:
         raise InputError(models / "checkpoints" / stage, "has no training checkpoint.", "Train the stage first.")
     state = read_checkpoint(path)
-    trainer = state["trainer"]
-    length = int(trainer["epoch_length"])
-    steps = int(trainer["iteration"]) if "iteration" in trainer else int(trainer["epoch"]) * length
+    length, steps = (int(state["trainer"][key]) for key in ("epoch_length", "iteration"))
     done = {"epochs": steps // length, "steps": steps}
     return {**done, "settings": state["settings"], "curves": curves(runs / stage / "tensorboard" / stage, length)}
 

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 from bundle.errors import install_command_line_hook
+from scripts.running import quieten, run
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES: dict[str, tuple[list[str], dict[str, Any]]] = {
@@ -40,10 +39,7 @@ def main() -> None:
     parser.add_argument("--changes", type=json.loads, default={}, help="further settings, as JSON")
     options = parser.parse_args()
     os.chdir(ROOT)
-    warnings.filterwarnings("ignore")
-    for name in ("monai.bundle.workflows", "monai.data.nvimgcodec_pydicom_plugin"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    from monai.bundle import ConfigWorkflow
+    quieten()
 
     trained = False
     for (files, changes), minutes in zip(STAGES.values(), options.minutes):
@@ -63,10 +59,7 @@ def main() -> None:
         configs = ["configs/train.json", *files, *OVERLAYS]
         told = " ".join(f"--{name} {value}" for name, value in settings.items())
         print(f'python -m monai.bundle run training --config_file "{configs}" {told}', flush=True)
-        workflow = ConfigWorkflow(config_file=configs, run_id="training", **settings)
-        workflow.initialize()
-        workflow.run()
-        workflow.finalize()
+        run(configs, "training", logged=True, **settings)
         trained = True
 
 

@@ -21,6 +21,16 @@ STAGES = {
     "finetune_step2": [TRAIN, "configs/finetune_step2.json"],
     "scratch": [TRAIN, "configs/scratch.json"],
 }
+SIZES = {
+    "detector_shape": [16, 16],
+    "volume_shape": [16, 16, 16],
+    "encoder_channels": [4, 6],
+    "decoder_channels": 8,
+    "point_channels": [12, 8],
+    "codes": 16,
+    "low_resolution": 6,
+    "points_per_volume": 200,
+}
 
 
 def small(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -29,14 +39,7 @@ def small(folder: Path, **changes: Any) -> dict[str, Any]:
         "bundle_root": str(ROOT),
         "output_dir": str(folder / "out"),
         "models_dir": str(folder / "models"),
-        "detector_shape": [16, 16],
-        "volume_shape": [16, 16, 16],
-        "encoder_channels": [4, 6],
-        "decoder_channels": 8,
-        "point_channels": [12, 8],
-        "codes": 16,
-        "low_resolution": 6,
-        "points_per_volume": 200,
+        **SIZES,
         "cases_repeated": 4,
         "max_epochs": 1,
         "val_interval": 1,

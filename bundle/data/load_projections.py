@@ -21,7 +21,14 @@ from bundle.errors import InputError, naming
 from bundle.geometry_rows import pack_geometry
 from bundle.presets import ScanPreset
 
-__all__ = ["LoadProjectionsd", "check_same_volume", "grid_affine", "network_input", "unit_to_patient"]
+__all__ = [
+    "LoadProjectionsd",
+    "check_same_volume",
+    "grid_affine",
+    "network_input",
+    "pixels_averaged",
+    "unit_to_patient",
+]
 
 
 def unit_to_patient(data: ProjectionSet) -> np.ndarray:
@@ -72,6 +79,11 @@ def network_input(data: ProjectionSet, scan: ScanPreset) -> dict[str, torch.Tens
         "geometry": pack_geometry(geometry),
         "angles_rad": torch.as_tensor(np.array(geometry.angles_rad), dtype=torch.float32),
     }
+
+
+def pixels_averaged(data: ProjectionSet, scan: ScanPreset) -> float:
+    """The measured pixels in each of those that :func:`network_input` gives; 1 where it interpolates."""
+    return float(max(1.0, np.prod(data.geometry.detector_shape) / np.prod(scan.detector_shape)))
 
 
 def check_same_volume(data: ProjectionSet, volume: MetaTensor, source: object) -> None:

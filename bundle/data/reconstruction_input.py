@@ -14,7 +14,7 @@ from monai.transforms import Transform
 
 from bundle.classical.orbit import Orbit
 from bundle.data.ct_volume import LPS_TO_RAS
-from bundle.data.load_projections import network_input, unit_to_patient
+from bundle.data.load_projections import network_input, pixels_averaged, unit_to_patient
 from bundle.data.projection_file import ProjectionSet, read_projections
 from bundle.errors import naming
 from bundle.physics.acquisition import Acquisition
@@ -111,8 +111,7 @@ class LoadReconstructionInputd(Transform):
         d["image"] = inputs["projections"]
         d["matrices"] = inputs["matrices"]
         d["geometry"] = inputs["geometry"]
-        stored = np.prod(loaded.geometry.detector_shape) / np.prod(self.scan.detector_shape)
-        d["pixels_averaged"] = float(max(1.0, stored))
+        d["pixels_averaged"] = pixels_averaged(loaded, self.scan)
         d["mu_water_per_mm"] = float(loaded.mu_water_per_mm)
         d["unit_to_patient"] = torch.as_tensor(unit_to_patient(loaded))
         return d

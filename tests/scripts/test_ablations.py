@@ -10,18 +10,9 @@ import pytest
 from bundle.tables import read_rows
 from scripts import ablations
 from tests.conftest import write_nifti
+from tests.workflows import SIZES
 
-TINY = {
-    "detector_shape": [16, 16],
-    "volume_shape": [16, 16, 16],
-    "encoder_channels": [4, 6],
-    "decoder_channels": 8,
-    "point_channels": [8],
-    "codes": 8,
-    "low_resolution": 6,
-    "points_per_volume": 100,
-    "anatomies": {"knee": 1},
-}
+TINY = {**SIZES, "anatomies": {"knee": 1}}
 
 
 @pytest.fixture

@@ -12,17 +12,12 @@ from bundle.errors import InputError
 from bundle.handlers.resume import latest_checkpoint
 from scripts import ship_weights, train_compact
 from tests.conftest import ROOT
+from tests.workflows import SIZES
 
 TINY = {
-    "detector_shape": [16, 16],
-    "volume_shape": [16, 16, 16],
-    "encoder_channels": [4, 6],
-    "decoder_channels": 8,
-    "point_channels": [8],
-    "codes": 8,
+    **SIZES,
     "low_resolution": 8,
     "prior": {"size": 16, "method": "tv", "options": {"iterations": 3}, "channels": [4, 6]},
-    "points_per_volume": 100,
     "anatomies": {"knee": 1},
     "cached_items": 2,
     "replaced_per_epoch": 1,
