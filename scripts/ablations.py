@@ -63,7 +63,7 @@ _PRIOR = {
     "prior": {
         "size": 64,
         "method": "tv",
-        "options": {"weight": 0.05, "iterations": 40, "coarse_iterations": [60]},
+        "options": {"weight": 0.01, "iterations": 60, "coarse_iterations": [60]},
         "channels": [8, 32],
     }
 }

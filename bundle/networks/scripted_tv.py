@@ -9,6 +9,8 @@ projectors an exported file cannot hold. A group is the rays of one view that sh
 import torch
 import torch.nn.functional as F
 
+from bundle.classical.total_variation import EDGE_STEP, RAY_STEP
+
 __all__ = ["reconstruct"]
 
 _Groups = tuple[list[int], list[int], list[torch.Tensor], list[torch.Tensor]]
@@ -36,27 +38,41 @@ def reconstruct(
         [size, size, size].
     """
     levels = len(iterations)
-    volume = torch.zeros(1)
+    views, rows, columns = integrals_mm.shape
+    volume, along_rays, edges = torch.zeros(1), torch.zeros(1), torch.zeros(1)
     for level in range(levels - 1, -1, -1):
         scale = 1 << level
         pixels = F.avg_pool2d(integrals_mm.unsqueeze(0), scale)[0] if scale > 1 else integrals_mm
         voxels = size // scale
         if level == levels - 1:
             volume = torch.zeros([voxels, voxels, voxels], device=pixels.device)
+            along_rays = torch.zeros_like(pixels).flatten(1)
+            edges = torch.zeros([3, voxels, voxels, voxels], device=pixels.device)
         else:
             volume = F.interpolate(volume[None, None], scale_factor=2.0, mode="trilinear", align_corners=False)[0, 0]
-        volume = _minimise(volume, pixels, matrices, volume_size_mm, weight, iterations[level])
+            coarse = along_rays.reshape(1, views, rows // scale // 2, columns // scale // 2)
+            along_rays = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)[0].flatten(1)
+            edges = F.interpolate(edges[None], scale_factor=2.0, mode="nearest")[0]
+            for axis in range(3):
+                edges[axis].select(axis, voxels - 1).zero_()
+        volume, along_rays, edges = _minimise(
+            volume, along_rays, edges, pixels, matrices, volume_size_mm, weight, iterations[level]
+        )
     return volume
 
 
 def _minimise(
     volume: torch.Tensor,
+    along_rays: torch.Tensor,
+    edges: torch.Tensor,
     integrals_mm: torch.Tensor,
     matrices: torch.Tensor,
     volume_size_mm: list[float],
     weight: float,
     iterations: int,
-) -> torch.Tensor:
+    ray_weight: float = RAY_STEP,
+    edge_weight: float = EDGE_STEP,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     rows, columns, size = integrals_mm.shape[1], integrals_mm.shape[2], volume.shape[0]
     views: list[int] = []
     axes: list[int] = []
@@ -77,21 +93,20 @@ def _minimise(
     sums = _project(torch.ones_like(volume), groups)
     crossed = sums > 1e-3 * sums.max()  # as in bundle.classical.sart.inverse_sums
     scale = torch.where(crossed, 1.0 / sums, torch.zeros_like(sums)).sqrt()
-    step = 1.0 / (_back_project(scale, volume, groups) + 6.0)
+    step = 1.0 / (ray_weight * _back_project(scale, volume, groups) + 6.0 * edge_weight)
+    ray_step = ray_weight * scale
     target = scale * target
-    along_rays = torch.zeros_like(target)
-    edges = torch.zeros([3, size, size, size], device=volume.device)
     ahead = volume
     for _ in range(iterations):
-        along_rays = (along_rays + scale * (scale * _project(ahead, groups) - target)) / (1.0 + scale)
-        edges = edges + 0.5 * _gradient(ahead)
+        along_rays = (along_rays + ray_step * (scale * _project(ahead, groups) - target)) / (1.0 + ray_step)
+        edges = edges + 0.5 * edge_weight * _gradient(ahead)
         length = edges.square().sum(dim=0, keepdim=True).sqrt()
         edges = edges * (weight / length.clamp(min=weight))
         down = _back_project(scale * along_rays, volume, groups) + _gradient_adjoint(edges)
         moved = (volume - step * down).clamp(min=0.0)
         ahead = 2.0 * moved - volume
         volume = moved
-    return volume
+    return volume, along_rays, edges
 
 
 def _rays(matrix: torch.Tensor, rows: int, columns: int) -> tuple[torch.Tensor, torch.Tensor]:
