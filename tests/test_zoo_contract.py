@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from monai.bundle import ConfigParser, ckpt_export, verify_net_in_out
+from monai.bundle import ConfigParser, ckpt_export, verify_metadata, verify_net_in_out
 
 from bundle.checkpoint import load_network, read_checkpoint
 from tests.conftest import ROOT
@@ -16,6 +16,8 @@ from tests.workflows import DEMO, TRAIN, small, workflow
 
 METADATA = str(ROOT / "configs" / "metadata.json")
 INFERENCE = str(ROOT / "configs" / "inference.json")
+# As published by Project MONAI (Apache 2.0) at the address that the metadata names.
+SCHEMA = ROOT / "tests" / "fixtures" / "meta_schema_20240725.json"
 WEIGHTS = ROOT / "models" / "model.pt"
 
 
@@ -36,6 +38,18 @@ def test_licence_and_metadata():
     data = metadata["network_data_format"]
     assert list(data["inputs"]) == ["image"]
     assert list(data["outputs"]) == ["pred"]
+
+
+def test_metadata_keeps_to_the_published_schema(tmp_path):
+    """MONAI takes the file that is there instead of downloading it."""
+    metadata = json.loads((ROOT / "configs" / "metadata.json").read_text())
+    assert metadata["schema"].endswith("/" + SCHEMA.name)
+    verify_metadata(METADATA, str(SCHEMA))
+    del metadata["network_data_format"]["inputs"]["image"]["num_channels"]
+    lacking = tmp_path / "metadata.json"
+    lacking.write_text(json.dumps(metadata))
+    with pytest.raises(ValueError, match="Failed validating"):
+        verify_metadata(str(lacking), str(SCHEMA))
 
 
 def test_metadata_describes_the_network(shipped):
