@@ -130,7 +130,7 @@ def convert_state(
         if name == "conventions":
             state[name] = own[name]
         elif name.endswith(".started"):
-            state[name] = torch.tensor(True)
+            state[name] = torch.ones_like(own[name])
     report = match_report(own, state)
     if report:
         raise InputError(source, "does not fit: " + "; ".join(report) + ".", "Give a complete published state dict.")

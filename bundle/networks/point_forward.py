@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,10 +17,11 @@ __all__ = ["PointForward"]
 class PointForward(nn.Module):
     """Calls DiCE's parts in one forward pass, so that distributed wrappers and torch.compile see a single call.
 
-    Profilers see the labels "encoder", "back_projection", "quantiser", "decoder_3d" and "points".
+    Its state dict is the network's, so that weights have the same names in training and evaluation, as federated
+    learning needs. Profilers see the labels "encoder", "back_projection", "quantiser", "decoder_3d" and "points".
 
     Args:
-        network: the network; its own state dict is the one to save.
+        network: the network.
         freeze: parts of it to take out of training, see DiCE.freeze.
     """
 
@@ -27,6 +29,14 @@ class PointForward(nn.Module):
         super().__init__()
         self.network = network
         network.freeze(freeze)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The network's own."""
+        return self.network.state_dict(*args, **kwargs)
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Loads the network's own."""
+        return self.network.load_state_dict(*args, **kwargs)
 
     def forward(
         self,

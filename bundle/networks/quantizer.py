@@ -106,7 +106,8 @@ class FeatureQuantizer(nn.Module):
         self.codebook = _Codebook(3, codes, channels, commitment_cost=1.0, decay=decay, epsilon=epsilon)
         self.post = nn.Conv3d(channels, channels, kernel_size=1)
         self.restart_below = restart_below
-        self.register_buffer("started", torch.tensor(not data_start))
+        # A number: federated clients subtract weights, which truth values do not allow.
+        self.register_buffer("started", torch.tensor(int(not data_start), dtype=torch.uint8))
         self._surely_started = False  # what the host knows without asking the device at every step
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -146,7 +147,7 @@ class FeatureQuantizer(nn.Module):
         if not bool(self.started):
             everything = torch.ones(self.codebook.num_embeddings, dtype=torch.bool, device=latent.device)
             self._replace(everything, latent, count=1.0)
-            self.started.fill_(True)
+            self.started.fill_(1)
         self._surely_started = True
 
     @torch.jit.unused
