@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bundle.errors import InputError
 
-__all__ = ["atomic_path", "check_output", "is_disk_full", "remove_partial"]
+__all__ = ["atomic_folder", "atomic_path", "check_output", "is_disk_full", "remove_partial"]
 
 PARTIAL_PREFIX = ".partial-"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -84,6 +85,28 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         finally:
             with suppress(OSError):  # its folder may be a file, or gone
                 temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Gives a new temporary folder and renames it on success, in place of one that is there; removes it on failure.
+
+    Raises:
+        InputError: when the disk is full or the folder is not writable.
+    """
+    path = Path(path)
+    temporary = partial_name(path)
+    replaced = temporary.with_name(f"{temporary.name}-replaced")
+    with _told_by_name(path):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            if path.exists():
+                os.replace(path, replaced)
+            os.replace(temporary, path)
+        finally:
+            for leftover in (temporary, replaced):
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from bundle.classical.methods import Method
+    from bundle.data.volume_output import VolumeOutput
 
 __all__ = [
     "COMMANDS",
@@ -46,6 +47,7 @@ def reconstruct(
     photons: float | None = None,
     residuals: str | None = None,
     device: str | None = None,
+    output_format: str = "nifti",
     check_hu: bool = True,
     overwrite: bool = False,
 ) -> None:
@@ -53,7 +55,7 @@ def reconstruct(
 
     Args:
         source: projection file (.npz), or a CT volume (.nii.gz, .mha, .mhd, .nrrd or a DICOM folder).
-        output: NIfTI file to write, in HU and patient coordinates.
+        output: NIfTI file to write, or folder of a DICOM series, in HU and patient coordinates.
         method: deepsparse, or without a network: fdk, sart, cgls or tv.
         checkpoint: the network's weights; models/model.pt if not given. A configuration of the same name beside it
             (model.json, as convert writes it) is used, too.
@@ -68,6 +70,7 @@ def reconstruct(
             with it. A scan that is simulated of a CT gets that noise.
         residuals: CSV file to write, which says how well the volume explains each view.
         device: such as "cpu" or "cuda:0"; CUDA where there is one if not given.
+        output_format: nifti or dicom. A CT of a DICOM folder lends a DICOM series its patient and study.
         check_hu: refuse CT intensities that cannot be HU.
         overwrite: replace existing outputs.
     """
@@ -91,12 +94,16 @@ def reconstruct(
     if noise is not None and not source.endswith(".npz"):  # a scan that is simulated has the noise that it is said to
         changes["acquisition"] = {"_target_": "bundle.physics.acquisition.Acquisition", "noise": noise}
     if not learned:
+        from bundle.data.volume_output import volume_output
+
         chosen = make_method(method, engine or "own", **(options or {}))
+        target = volume_output(output, output_format, overwrite, source)
         _reconstruct_classically(
-            files, changes, output, method, chosen, output_shape, parse_device(device), residuals, photons, overwrite
+            files, changes, target, method, chosen, output_shape, parse_device(device), residuals, photons
         )
         return
-    changes.update(output=output, overwrite=overwrite, residuals=residuals, device=parse_device(device))
+    changes.update(output=output, output_format=output_format, overwrite=overwrite, residuals=residuals)
+    changes["device"] = parse_device(device)
     if output_shape is not None:
         changes["output_shape"] = output_shape
     consistency = {"_target_": "bundle.classical.DataConsistency", "noise": noise, "hu_window": "$@scan.hu_window"}
@@ -118,31 +125,29 @@ def _run_inference(files: list[str], changes: dict[str, Any]) -> None:
 def _reconstruct_classically(
     files: list[str],
     changes: dict[str, Any],
-    output: str,
+    output: VolumeOutput,
     method: str,
     chosen: Method,
     output_shape: Sequence[int] | None,
     device: torch.device,
     residuals: str | None,
     photons: float | None,
-    overwrite: bool,
 ) -> None:
     from monai.bundle import ConfigParser
 
-    from bundle.data.ct_volume import NIFTI_SUFFIXES
     from bundle.physics.noise import DetectorNoise
     from bundle.reconstruction import reconstruct_projections
 
-    path = check_output(output, overwrite, NIFTI_SUFFIXES)
+    output.check()
     if residuals is not None:
-        check_output(residuals, overwrite, (".csv",))
+        check_output(residuals, output.overwrite, (".csv",))
     parser = ConfigParser()
     parser.read_config(files)
     parser.update(changes)
     data = parser.get_parsed_content("preprocessing").load(changes["source"])
     noise = None if photons is None else DetectorNoise(photons)
-    reconstruct_projections(data, chosen, path, output_shape, device, residuals, noise)
-    print(f"wrote {path}: {method} from {data.geometry.num_views} views")
+    reconstruct_projections(data, chosen, output, method, output_shape, device, residuals, noise)
+    print(f"wrote {output.path}: {method} from {data.geometry.num_views} views")
 
 
 def simulate(

@@ -10,9 +10,9 @@ import torch
 
 from bundle.classical import DataConsistency, view_residuals
 from bundle.classical.methods import Method
-from bundle.data.ct_volume import write_hu
 from bundle.data.load_projections import grid_affine, unit_to_patient
 from bundle.data.projection_file import ProjectionSet
+from bundle.data.volume_output import VolumeOutput
 from bundle.geometry import ConeBeamGeometry
 from bundle.physics.attenuation import normalised_to_unit_integral, unit_to_hu
 from bundle.physics.noise import DetectorNoise
@@ -46,7 +46,8 @@ def at_own_resolution(
 def reconstruct_projections(
     data: ProjectionSet,
     method: Method,
-    output: str | os.PathLike,
+    output: VolumeOutput,
+    name: str,
     output_shape: Sequence[int] | None = None,
     device: str | torch.device = "cpu",
     residuals: str | os.PathLike | None = None,
@@ -57,7 +58,8 @@ def reconstruct_projections(
     Args:
         data: projections with their geometry.
         method: how to reconstruct.
-        output: NIfTI file.
+        output: where the volume goes.
+        name: of the method.
         output_shape: voxels (x, y, z) over the scan's volume; the geometry's own if None.
         device: where to compute.
         residuals: CSV file for how well the volume explains each view; none if None.
@@ -75,4 +77,4 @@ def reconstruct_projections(
             rows = [view.row() for view in view_residuals(volume, projections[0], geometry, variance)]
             write_rows(rows, residuals)
     hu = unit_to_hu(volume[0].cpu().numpy(), window)
-    write_hu(hu, grid_affine(unit_to_patient(data), geometry.volume_shape), output)
+    output.write(hu, grid_affine(unit_to_patient(data), geometry.volume_shape), name)

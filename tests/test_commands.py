@@ -53,6 +53,25 @@ def test_simulate_then_reconstruct(tmp_path, monkeypatch, ct, model):
     np.testing.assert_allclose(from_file.affine, from_ct.affine, atol=1e-3)
 
 
+def test_dicom_output_is_the_nifti_output(tmp_path, monkeypatch, ct, model):
+    """From the network and without one."""
+    from monai.transforms import Orientation
+
+    from bundle.data.ct_volume import read_ct
+
+    simulate(monkeypatch, ct, tmp_path / "scan.npz", "--num_views", 5)
+    for method, more in (("deepsparse", ("--checkpoint", model)), ("sart", ("--options", "{iterations: 2}"))):
+        for output_format, name in (("nifti", f"{method}.nii.gz"), ("dicom", method)):
+            places = ("--source", tmp_path / "scan.npz", "--output", tmp_path / name, "--output_format", output_format)
+            call(monkeypatch, "reconstruct", "--method", method, *places, *more, "--device", "cpu")
+        volumes = [
+            Orientation("LPS", labels=None)(read_ct(tmp_path / name, check_hu=False))
+            for name in (method, f"{method}.nii.gz")
+        ]
+        np.testing.assert_array_equal(*(np.asarray(volume) for volume in volumes))
+        np.testing.assert_allclose(*(np.asarray(volume.affine) for volume in volumes), atol=1e-3)
+
+
 @pytest.mark.parametrize("through_file", [True, False])
 @pytest.mark.parametrize("shape", [(20, 18, 16), (40, 36, 32)])
 def test_reconstruction_lies_where_the_ct_lay(tmp_path, monkeypatch, phantom, ct, model, through_file, shape):

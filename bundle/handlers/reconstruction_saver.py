@@ -1,4 +1,4 @@
-"""Reconstructions as NIfTI files."""
+"""Reconstructions as files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
 from bundle.atomic import check_output
-from bundle.data.ct_volume import NIFTI_SUFFIXES, write_hu
+from bundle.data.ct_volume import write_hu
 from bundle.data.load_projections import grid_affine
+from bundle.data.volume_output import VolumeOutput
 from bundle.handlers.compared_methods import VOLUMES, planned_views
 from bundle.physics.attenuation import unit_to_hu
 from bundle.presets import ScanPreset
@@ -36,31 +37,34 @@ class ReconstructionSaver:
 
     Args:
         scan: the scan, for its HU window.
-        output: the one file to write, or None to write to output_dir.
+        output: the one volume to write, or None to write to output_dir.
         output_dir: folder for <case>_<n>views.nii.gz, <case>_<n>views_<method>.nii.gz of compared methods, and
             <case>_truth.nii.gz where the truth is known.
-        overwrite: replace existing files.
+        overwrite: replace existing files of output_dir.
+        method: what reconstructs, for the one volume.
     """
 
     def __init__(
         self,
         scan: ScanPreset,
-        output: str | os.PathLike | None = None,
+        output: VolumeOutput | None = None,
         output_dir: str | os.PathLike | None = None,
         overwrite: bool = False,
+        method: str = "deepsparse",
     ) -> None:
         if (output is None) == (output_dir is None):
             raise ValueError("give either output or output_dir.")
         self.scan = scan
-        self.output = None if output is None else Path(output)
+        self.output = output
         self.output_dir = None if output_dir is None else Path(output_dir)
         self.overwrite = overwrite
+        self.method = method
         self._truths: set[str] = set()
 
     def attach(self, engine: Engine) -> None:
         """Checks the outputs before any work; saves after every iteration."""
         if self.output is not None:
-            check_output(self.output, self.overwrite, NIFTI_SUFFIXES)
+            self.output.check()
         engine.add_event_handler(Events.STARTED, self._check_all)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
@@ -79,8 +83,9 @@ class ReconstructionSaver:
             prediction = output[CommonKeys.PRED][0]
             if self.output is not None:
                 affine = grid_affine(np.asarray(item["unit_to_patient"].cpu()), tuple(prediction.shape))
-                self._write(prediction, affine, self.output)
-                engine.logger.info("Wrote %s", self.output)
+                self.output.check()
+                self.output.write(self._hu(prediction), affine, self.method)
+                engine.logger.info("Wrote %s", self.output.path)
                 continue
             case, affine = item["case"], np.asarray(item[CommonKeys.IMAGE].affine.cpu())
             views = planned_views(item)
@@ -93,4 +98,7 @@ class ReconstructionSaver:
 
     def _write(self, volume: torch.Tensor, affine: np.ndarray, path: Path) -> None:
         check_output(path, self.overwrite)
-        write_hu(unit_to_hu(volume.float().cpu().numpy(), self.scan.hu_window), affine, path)
+        write_hu(self._hu(volume), affine, path)
+
+    def _hu(self, volume: torch.Tensor) -> np.ndarray:
+        return unit_to_hu(volume.float().cpu().numpy(), self.scan.hu_window)

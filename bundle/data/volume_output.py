@@ -1,0 +1,88 @@
+"""Reconstructed volumes as files, in the format that is asked for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bundle.atomic import check_output
+from bundle.data.ct_volume import NIFTI_SUFFIXES, write_hu
+from bundle.errors import InputError
+
+__all__ = ["OUTPUT_FORMATS", "VolumeOutput", "volume_output"]
+
+OUTPUT_FORMATS = ("nifti", "dicom")
+
+
+@dataclass(frozen=True)
+class VolumeOutput:
+    """Where a volume goes.
+
+    Args:
+        path: a NIfTI file, or the folder of a DICOM series.
+        format: nifti or dicom.
+        overwrite: replace what is there; of a folder only if it holds nothing but .dcm files.
+        patient_from: folder of a DICOM series whose patient, study and frame of reference a DICOM series joins.
+    """
+
+    path: Path
+    format: str = "nifti"
+    overwrite: bool = False
+    patient_from: Path | None = None
+
+    def check(self) -> None:
+        """Refuses an output before any work is done.
+
+        Raises:
+            InputError: when the format is unknown, or the output has the wrong suffix, exists, or cannot be written.
+            ImportError: when pydicom is needed and missing.
+        """
+        if self.format not in OUTPUT_FORMATS:
+            raise InputError("output_format", f"is {self.format!r}.", f"Use {' or '.join(OUTPUT_FORMATS)}.")
+        if self.format == "nifti":
+            check_output(self.path, self.overwrite, NIFTI_SUFFIXES)
+            return
+        from bundle.optional import require
+
+        require("pydicom", "pydicom", "writing DICOM")
+        if self.path.name.lower().endswith((*NIFTI_SUFFIXES, ".dcm")):
+            raise InputError(self.path, "is the name of a file.", "A DICOM series is a folder of files: name that.")
+        check_output(self.path, self.overwrite)
+        others = [entry for entry in self.path.iterdir() if entry.suffix != ".dcm"] if self.path.is_dir() else []
+        if others or self.path.is_file():
+            raise InputError(
+                self.path, "is no folder of DICOM files alone, so it is not replaced.", "Choose another output."
+            )
+
+    def write(self, hu: np.ndarray, affine_ras: np.ndarray, method: str) -> None:
+        """Writes the volume.
+
+        Args:
+            hu: [x, y, z] Hounsfield units.
+            affine_ras: [4, 4] map from voxel index to RAS millimetres.
+            method: what reconstructed it.
+        """
+        if self.format == "nifti":
+            write_hu(hu, affine_ras, self.path)
+            return
+        from bundle.data.dicom_output import write_dicom_series
+
+        write_dicom_series(hu, affine_ras, self.path, method, self.patient_from)
+
+
+def volume_output(
+    path: str | os.PathLike, output_format: str = "nifti", overwrite: bool = False, source: str | None = None
+) -> VolumeOutput:
+    """Where the reconstruction of a source goes; one of a DICOM series joins its patient and study.
+
+    Args:
+        path: a NIfTI file, or the folder of a DICOM series.
+        output_format: nifti or dicom.
+        overwrite: replace what is there.
+        source: what is reconstructed.
+    """
+    patient = Path(source) if source is not None and os.path.isdir(source) else None
+    return VolumeOutput(Path(path), output_format, overwrite, patient)
