@@ -11,13 +11,13 @@ import torch
 from monai.bundle import ConfigParser, ckpt_export, verify_metadata, verify_net_in_out
 
 from bundle.checkpoint import load_network, read_checkpoint
-from tests.conftest import ROOT
+from tests.conftest import DATA, ROOT
 from tests.workflows import DEMO, TRAIN, small, workflow
 
 METADATA = str(ROOT / "configs" / "metadata.json")
 INFERENCE = str(ROOT / "configs" / "inference.json")
 # As published by Project MONAI (Apache 2.0) at the address that the metadata names.
-SCHEMA = ROOT / "tests" / "fixtures" / "meta_schema_20240725.json"
+SCHEMA = DATA / "meta_schema_20240725.json"
 WEIGHTS = ROOT / "models" / "model.pt"
 
 

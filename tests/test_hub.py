@@ -1,0 +1,185 @@
+"""Weights from the hub (a small one on this machine, spoken to by huggingface_hub itself), folders and zips."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+
+from bundle.__main__ import main
+from bundle.checkpoint import read_checkpoint, save_checkpoint
+from bundle.errors import InputError
+from bundle.hub import choose, weights_file
+from tests.conftest import DATA, ROOT
+
+COMMIT = "1" * 40
+REPOSITORY = "someone/weights"
+
+
+class Hub(BaseHTTPRequestHandler):
+    """The answers of the hub that a listing and a download need."""
+
+    files: dict[str, bytes]
+    said_sha256: dict[str, str]
+
+    def do_GET(self) -> None:
+        self._answer(True)
+
+    def do_HEAD(self) -> None:
+        self._answer(False)
+
+    def log_message(self, *arguments: object) -> None:
+        """Says nothing."""
+
+    def _answer(self, with_body: bool) -> None:
+        path = unquote(self.path.split("?")[0])
+        if path.startswith(f"/api/models/{REPOSITORY}/tree/"):
+            entries = [self._entry(name, content) for name, content in self.files.items()]
+            self._send(json.dumps(entries).encode(), {"Content-Type": "application/json"}, with_body)
+            return
+        name = path.removeprefix(f"/{REPOSITORY}/resolve/main/")
+        if name in self.files:
+            content = self.files[name]
+            self._send(content, {"ETag": f'"{self.said_sha256[name]}"', "X-Repo-Commit": COMMIT}, with_body)
+            return
+        self.send_response(404)
+        self.send_header("X-Error-Code", "RepoNotFound")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _entry(self, name: str, content: bytes) -> dict:
+        lfs = {"oid": self.said_sha256[name], "size": len(content), "pointerSize": 130}
+        return {"type": "file", "path": name, "size": len(content), "oid": "2" * 40, "lfs": lfs}
+
+    def _send(self, content: bytes, headers: dict[str, str], with_body: bool) -> None:
+        self.send_response(200)
+        for key, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if with_body:
+            self.wfile.write(content)
+
+
+@pytest.fixture
+def published(tmp_path) -> Path:
+    """Weights under the release's names."""
+    golden = np.load(DATA / "tiny_finetune.npz")
+    state = {k.removeprefix("state/"): torch.from_numpy(golden[k]) for k in golden.files if k.startswith("state/")}
+    path = tmp_path / "published.pth"
+    save_checkpoint(state, path)
+    return path
+
+
+@pytest.fixture
+def hub(published) -> Iterator[tuple[str, type[Hub]]]:
+    """The address of a hub with three files, and its handler."""
+    content = published.read_bytes()
+    names = ("luna16+6v+s2/ep_400.pth", "luna16+8v+s2/ep_400.pth", "README.md")
+    files = dict.fromkeys(names, content)
+    said = {name: hashlib.sha256(body).hexdigest() for name, body in files.items()}
+    handler = type("OwnHub", (Hub,), {"files": files, "said_sha256": said})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", handler
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def fetch(monkeypatch, tmp_path, capsys) -> Callable[..., str]:
+    """Runs fetch-weights with a hub's address; gives what it said, the last line of it if it was refused."""
+
+    def run(endpoint: str, *more: object, offline: bool = False) -> str:
+        settings = {
+            "ENDPOINT": endpoint,
+            "HUGGINGFACE_CO_URL_TEMPLATE": endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_CACHE": str(tmp_path / "cache"),
+            "HF_HUB_DISABLE_XET": True,
+            "HF_HUB_OFFLINE": offline,
+        }
+        for name, value in settings.items():
+            monkeypatch.setattr(huggingface_hub.constants, name, value)
+        arguments = ["bundle", "fetch-weights", "--low_resolution", "8", *map(str, more)]
+        monkeypatch.setattr(sys, "argv", arguments)
+        capsys.readouterr()
+        with suppress(SystemExit):
+            main()
+        said = capsys.readouterr()
+        return said.out or said.err.strip().splitlines()[-1]
+
+    return run
+
+
+def test_published_weights_are_fetched_and_converted(hub, tmp_path, fetch, published):
+    output = tmp_path / "weights.pt"
+    said = fetch(hub[0], "--source", REPOSITORY, "--name", "6v+s2", "--output", output)
+    assert said.startswith(f"wrote {output} and {output.with_suffix('.json')} of ep_400.pth")
+    assert hashlib.sha256(published.read_bytes()).hexdigest() in said
+    assert "conventions" in read_checkpoint(output)
+    assert json.loads(output.with_suffix(".json").read_text())["head"] == "norm_act"
+
+
+def test_what_the_hub_cannot_give_is_told_in_a_line(hub, tmp_path, fetch):
+    endpoint, handler = hub
+    output = ("--output", tmp_path / "weights.pt")
+    handler.said_sha256 = dict.fromkeys(handler.files, "0" * 64)
+    for source, more, offline, expected in (
+        (REPOSITORY, ("--name", "6v+s2"), False, "was damaged on its way"),
+        (REPOSITORY, (), False, "has several weights"),
+        ("someone/else", (), False, "was refused by the Hugging Face hub"),
+        (REPOSITORY, ("--name", "6v+s2"), True, "cannot be reached on the Hugging Face hub"),
+    ):
+        said = fetch(endpoint, "--source", source, *output, *more, offline=offline)
+        assert said.startswith(f"error: {source}")
+        assert expected in said
+    assert not output[1].exists()
+
+
+def test_folders_and_zips(tmp_path, published):
+    (tmp_path / "logs" / "a").mkdir(parents=True)
+    (tmp_path / "logs" / "a" / "x.pth").write_bytes(published.read_bytes())
+    with weights_file(str(tmp_path / "logs")) as path:
+        assert path.read_bytes() == published.read_bytes()
+    archive = tmp_path / "logs.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(published, "../../outside.pth")
+        file.writestr("b/y.pth", b"other")
+    with weights_file(str(archive), "outside") as path:
+        assert path.read_bytes() == published.read_bytes()
+        assert tmp_path not in path.parents
+    assert not path.exists()
+    with pytest.raises(InputError, match="has several weights"), weights_file(str(archive)):
+        pass
+
+
+def test_a_wrong_checksum_and_own_weights(tmp_path, fetch):
+    own = ROOT / "models" / "model.pt"
+    output = ("--source", own, "--output", tmp_path / "copy.pt")
+    digest = hashlib.sha256(own.read_bytes()).hexdigest()
+    assert fetch("", *output, "--sha256", "0" * 64).startswith(f"error: model.pt: has the SHA-256 {digest}")
+    assert fetch("", *output, "--sha256", digest).startswith("wrote")
+    assert set(read_checkpoint(tmp_path / "copy.pt")) == set(read_checkpoint(own))
+
+
+def test_names():
+    files = ["a/1.pth", "a/10.pth", "b/1.pth", "notes.txt"]
+    assert choose(files, "a/1.pth", "s") == "a/1.pth"
+    assert choose(files, "b/", "s") == "b/1.pth"
+    with pytest.raises(InputError, match=r"has several weights\. Choose by name: a/1\.pth, a/10\.pth"):
+        choose(files, "a/1", "s")
+    with pytest.raises(InputError, match=r"has no such weights\. .*b/1\.pth"):
+        choose(files, "c", "s")
+    with pytest.raises(InputError, match="has no weights"):
+        choose(["notes.txt"], None, "s")
