@@ -36,7 +36,7 @@ class SparseViewTrainer(SupervisedTrainer):
         amp: compute in the reduced precision that amp_kwargs names (dtype): torch.bfloat16 on any device,
             torch.float16 on CUDA. Loss, codebooks and coordinates stay in single precision.
         amp_kwargs: arguments of torch.autocast.
-        kwargs: further arguments of SupervisedTrainer.
+        kwargs: further arguments of SupervisedTrainer, such as accumulation_steps.
 
     Raises:
         InputError: when the network or the loss does not suit the stage, or amp is to be in float16 without CUDA.
@@ -120,8 +120,13 @@ class SparseViewTrainer(SupervisedTrainer):
                 "Check its volume and projections; if they are sound, lower the learning rate.",
             )
 
+    def _is_step(self) -> bool:
+        """Whether the optimiser moves after this batch, or gradients go on adding up."""
+        done = (self.state.iteration - 1) % self.state.epoch_length + 1
+        return done % self.accumulation_steps == 0 or done == self.state.epoch_length
+
     def _clip_gradient(self, engine: Engine) -> None:
-        if self.max_gradient_norm is not None:
+        if self.max_gradient_norm is not None and self._is_step():
             if self.scaler is not None:
                 self.scaler.unscale_(self.optimizer)
             trained = [p for p in self.network.parameters() if p.grad is not None]

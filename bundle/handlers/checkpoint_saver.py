@@ -47,6 +47,8 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
     """
 
     def __init__(self, save_dir: str, save_dict: dict, with_trainer: bool = False, **kwargs: Any) -> None:
+        # Ignite's savers look whether it is there and then make it, which several processes may do at once.
+        Path(save_dir).mkdir(parents=True, exist_ok=True)
         super().__init__(save_dir, dict(save_dict), **kwargs)
         self.with_trainer = with_trainer
         for checkpoint in (self._final_checkpoint, self._key_metric_checkpoint, self._interval_checkpoint):

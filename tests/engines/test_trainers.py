@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
-from monai.engines import SupervisedTrainer
+from monai.engines import IterationEvents, SupervisedTrainer
 
 from bundle.engines import DatasetAdaptationTrainer, HyViPTrainer, SparseViewTrainer, ViewAdjustmentTrainer
 from bundle.errors import InputError
@@ -130,6 +132,37 @@ def test_gradient_is_clipped(scan):
     engine.run()
     gradients = [p.grad for p in engine.network.parameters() if p.grad is not None]
     assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_gradients_of_several_batches_add_up_to_one_step(scan):
+    """To their mean; they are clipped once, and an epoch's last batches are not lost."""
+    data = batches(3, 6, 3)
+    options = {"accumulation_steps": 2, "max_gradient_norm": 1e-3, "lr": 0.0}
+    engine = trainer(HyViPTrainer, scan, data, StageLoss(0.1, 0.0), **options)
+    for quantizer in engine.dice.embedding.quantizers:
+        quantizer.started.fill_(1)  # or codes would be drawn at random
+        quantizer.restart_below = 0.0
+    by_hand = deepcopy(engine.network)
+    seen = []
+
+    def look(_) -> None:
+        parameters = [p for p in engine.network.parameters() if p.grad is not None]
+        seen.append(torch.cat([p.grad.flatten() for p in parameters]))
+        steps.append(int(next(iter(engine.optimizer.state.values()), {"step": 0})["step"]))
+
+    steps: list[int] = []
+    engine.add_event_handler(IterationEvents.MODEL_COMPLETED, look)
+    engine.run()
+    assert steps == [0, 1, 2]
+    assert float(seen[0].norm()) > 1e-2
+    assert float(seen[1].norm()) == pytest.approx(1e-3, rel=1e-3)
+    loss = StageLoss(0.1, 0.0)
+    by_hand.train()
+    for batch in data[:2]:
+        inputs = [batch[key] for key in ("projections", "matrices", "points", "sparse_mask")]
+        (loss(by_hand(*inputs), batch["values"]) / 2).backward()
+    expected = torch.cat([p.grad.flatten() for p in by_hand.parameters() if p.grad is not None])
+    torch.testing.assert_close(seen[1] / seen[1].norm(), expected / expected.norm(), atol=1e-4, rtol=0)
 
 
 def test_stored_and_simulated_projections_train_alike(tmp_path):

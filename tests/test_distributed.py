@@ -1,0 +1,101 @@
+"""Training by several processes under torchrun: nodes that meet, and validation in shares."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from bundle.checkpoint import read_checkpoint
+from tests.conftest import ROOT
+from tests.workflows import DEMO, TRAIN, command_line, small
+
+FILES = [TRAIN, "configs/multi_gpu_train.json", DEMO]
+
+
+def overlay(folder: Path, **content: object) -> str:
+    """A configuration file."""
+    path = folder / "overlay.json"
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def torchrun(*options: str, files: list[str], run_id: str = "training", **changes: object) -> list[str]:
+    """The command of a run."""
+    command = [sys.executable, "-m", "torch.distributed.run", *options, "-m", "monai.bundle", "run", run_id]
+    return [*command, "--config_file", str(files), *command_line(changes)]
+
+
+@pytest.fixture
+def environment(child_env) -> dict[str, str]:
+    return {**child_env, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def finished(process: subprocess.Popen) -> str:
+    """What a process said, once it has ended well."""
+    said = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, said
+    return said
+
+
+def start(command: list[str], environment: dict[str, str]) -> subprocess.Popen:
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_two_nodes_train_what_two_processes_of_one_do(tmp_path, environment):
+    """Two launchers meet at an address, as on a cluster; the weights are those of one launcher with two processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    apart, together = tmp_path / "apart", tmp_path / "together"
+    meeting = ["--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d", "--rdzv_id=test"]
+    meeting.append(f"--rdzv_endpoint=127.0.0.1:{port}")
+    commands = [torchrun(*meeting, files=FILES, **small(apart, cases_repeated=8)) for _ in range(2)]
+    for process in [start(command, environment) for command in commands]:
+        finished(process)
+    alone = ["--standalone", "--nproc_per_node=2"]
+    finished(start(torchrun(*alone, files=FILES, **small(together, cases_repeated=8)), environment))
+    one, other = (read_checkpoint(folder / "models" / "pretrain.pt") for folder in (apart, together))
+    assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+def test_validation_in_shares_gives_the_same_figures(tmp_path, environment):
+    """Three cases in two shares of unequal size, and in one process."""
+    rng = np.random.default_rng(0)
+    data = tmp_path / "data"
+    data.mkdir()
+    for case in "abc":
+        hu = (rng.uniform(-200, 400) + rng.normal(0, 200, (12, 11, 10))).clip(-1000, 1500).astype(np.float32)
+        hu[0] = -1000
+        nib.save(nib.Nifti1Image(hu, np.diag([20.0, 21.0, 22.0, 1.0])), data / f"{case}.nii.gz")
+    names = [{"image": f"{case}.nii.gz"} for case in "abc"]
+    (data / "dataset.json").write_text(json.dumps({"training": names, "validation": names}))
+    found = {}
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        (folder / "out").mkdir(parents=True)
+        written = "$json.dump(@validate#evaluator.state.metrics, open(@output_dir + '/' + str(@rank) + '.json', 'w'))"
+        imports = ["$import json", "$import monai", "$import os", "$import torch", "$import torch.distributed as dist"]
+        # An untrained network gives almost nothing; the metric needs it to give something.
+        bias = "$@network_def.point_decoder.layers[-1][0].bias.data.fill_(0.4)"
+        checked = overlay(folder, imports=imports, validating=[bias, "$@validate#evaluator.run()", written])
+        changes = small(folder, dataset_dir=str(data), cache_projections=False)
+        command = torchrun(
+            "--standalone", f"--nproc_per_node={processes}", files=[*FILES, checked], run_id="validating", **changes
+        )
+        finished(start(command, environment))
+        found[processes] = [json.loads(path.read_text()) for path in sorted((folder / "out").glob("*.json"))]
+    (alone,), shares = found[1], found[2]
+    assert len(shares) == 2
+    for share in shares:
+        assert share["val_psnr"] == pytest.approx(alone["val_psnr"], rel=1e-6)
+    assert 1 < alone["val_psnr"] < 60
