@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bundle.errors import InputError
 
-__all__ = ["atomic_folder", "atomic_path", "check_output", "is_disk_full", "remove_partial"]
+__all__ = ["atomic_folder", "atomic_path", "check_output", "is_disk_full", "remove_partial", "replace_folder"]
 
 PARTIAL_PREFIX = ".partial-"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -96,17 +96,28 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = partial_name(path)
-    replaced = temporary.with_name(f"{temporary.name}-replaced")
     with _told_by_name(path):
         try:
             temporary.mkdir(parents=True)
             yield temporary
-            if path.exists():
-                os.replace(path, replaced)
-            os.replace(temporary, path)
+            replace_folder(temporary, path)
         finally:
-            for leftover in (temporary, replaced):
-                shutil.rmtree(leftover, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Puts a folder in the place of another, if there is one, which is removed once the new one stands.
+
+    Args:
+        new: the new folder, beside the other.
+        folder: its name from then on.
+    """
+    replaced = folder.with_name(f"{PARTIAL_PREFIX}replaced-{folder.name}")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, replaced)
+    os.replace(new, folder)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bundle.atomic import check_output
 from bundle.checksums import file_sha256
 from bundle.errors import InputError
+from bundle.fetch_command import fetch_weights
 from bundle.import_command import export_scan, import_scan
 from bundle.inference_files import ROOT, inference_files, inference_network
 from bundle.inspect_command import inspect
@@ -25,15 +26,11 @@ __all__ = [
     "convert",
     "export_bundle",
     "export_network",
-    "fetch_weights",
     "pack_training",
     "reconstruct",
     "simulate",
     "unpack_training",
 ]
-
-PUBLISHED = "HajihajihaJimmy/DeepSparse"
-"""The authors' weights on the Hugging Face hub."""
 
 
 def reconstruct(
@@ -98,10 +95,10 @@ def reconstruct(
     if noise is not None and not source.endswith(".npz"):  # a scan that is simulated has the noise that it is said to
         changes["acquisition"] = {"_target_": "bundle.physics.acquisition.Acquisition", "noise": noise}
     if not learned:
-        from bundle.data.volume_output import volume_output
+        from bundle.data.volume_output import VolumeOutput
 
         chosen = make_method(method, engine or "own", **(options or {}))
-        target = volume_output(output, output_format, overwrite, source)
+        target = VolumeOutput(output, output_format, overwrite, source)
         _reconstruct_classically(
             files, changes, target, method, chosen, output_shape, parse_device(device), residuals, photons
         )
@@ -219,47 +216,6 @@ def convert(
 
     overlay = convert_file(source, output, preset, low_resolution, overwrite)
     print(f"wrote {output} and {overlay}")
-
-
-def fetch_weights(
-    output: str,
-    source: str = PUBLISHED,
-    name: str | None = None,
-    revision: str | None = None,
-    sha256: str | None = None,
-    preset: str = "luna16",
-    low_resolution: int = 32,
-    overwrite: bool = False,
-) -> None:
-    """Fetches weights from the Hugging Face hub, or from a local copy, and converts published ones.
-
-    Args:
-        output: weights to write, such as models/published.pt; published ones get models/published.json beside them.
-        source: repository of the hub as owner/name, the authors' if not given; or a file, a folder or a zip that was
-            downloaded before.
-        name: which file of the source: its path, or a part of it that no other has.
-        revision: branch, tag or commit of the repository.
-        sha256: checksum that the file has to have; files of the hub are compared with the hub's in any case.
-        preset: scan that published weights were trained with.
-        low_resolution: voxels per side of published weights' 3D features.
-        overwrite: replace existing outputs.
-    """
-    from bundle.checkpoint import read_checkpoint, save_checkpoint
-    from bundle.convert import convert as convert_file
-    from bundle.hub import weights_file
-
-    check_output(output, overwrite, (".pt",))
-    with weights_file(source, name, revision) as path:
-        found = file_sha256(path)
-        if sha256 is not None and found != sha256.lower():
-            raise InputError(path.name, f"has the SHA-256 {found}.", "Fetch it again, or correct the checksum.")
-        state = read_checkpoint(path)
-        if "conventions" in state:  # of this bundle
-            save_checkpoint(state, output)
-            written = output
-        else:
-            written = f"{output} and {convert_file(path, output, preset, low_resolution, overwrite)}"
-    print(f"wrote {written} of {path.name}, SHA-256 {found}")
 
 
 def export_network(

@@ -110,9 +110,8 @@ def _downloaded(repository: str, name: str | None, revision: str | None) -> Path
 
 
 def _is_offline(error: Exception) -> bool:
-    """Whether an error is one of the network, whichever library it comes from."""
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    return isinstance(error, OSError) or bool(kinds & {"TransportError", "LocalEntryNotFoundError"})
+    """Whether an error is one of the network; huggingface_hub speaks through httpx or httpx2, whichever it has."""
+    return isinstance(error, OSError) or any(kind.__name__ == "TransportError" for kind in type(error).__mro__)
 
 
 def _first_line(error: Exception) -> str:

@@ -116,3 +116,9 @@ def in_root(monkeypatch: pytest.MonkeyPatch) -> Path:
 def child_env() -> dict[str, str]:
     """Environment of child processes: quiet, and without this process's thread pools."""
     return {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "2"}
+
+
+@pytest.fixture
+def worker_env(child_env: dict[str, str]) -> dict[str, str]:
+    """Environment of several processes at once, which find the bundle from anywhere."""
+    return {**child_env, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

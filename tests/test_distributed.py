@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 
 from bundle.checkpoint import read_checkpoint
 from tests.conftest import ROOT
-from tests.workflows import DEMO, TRAIN, command_line, small
+from tests.workflows import DEMO, TRAIN, command_line, small, torchrun
 
 FILES = [TRAIN, "configs/multi_gpu_train.json", DEMO]
 
@@ -27,15 +27,9 @@ def overlay(folder: Path, **content: object) -> str:
     return str(path)
 
 
-def torchrun(*options: str, files: list[str], run_id: str = "training", **changes: object) -> list[str]:
-    """The command of a run."""
-    command = [sys.executable, "-m", "torch.distributed.run", *options, "-m", "monai.bundle", "run", run_id]
-    return [*command, "--config_file", str(files), *command_line(changes)]
-
-
-@pytest.fixture
-def environment(child_env) -> dict[str, str]:
-    return {**child_env, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+def arguments(run_id: str, files: list[str], changes: dict[str, Any]) -> list[str]:
+    """Of ``monai.bundle run``."""
+    return [run_id, "--config_file", str(files), *command_line(changes)]
 
 
 def finished(process: subprocess.Popen) -> str:
@@ -51,24 +45,23 @@ def start(command: list[str], environment: dict[str, str]) -> subprocess.Popen:
     )
 
 
-def test_two_nodes_train_what_two_processes_of_one_do(tmp_path, environment):
+def test_two_nodes_train_what_two_processes_of_one_do(tmp_path, worker_env):
     """Two launchers meet at an address, as on a cluster; the weights are those of one launcher with two processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     apart, together = tmp_path / "apart", tmp_path / "together"
-    meeting = ["--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d", "--rdzv_id=test"]
-    meeting.append(f"--rdzv_endpoint=127.0.0.1:{port}")
-    commands = [torchrun(*meeting, files=FILES, **small(apart, cases_repeated=8)) for _ in range(2)]
-    for process in [start(command, environment) for command in commands]:
+    meeting = ("--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d", "--rdzv_id=test")
+    launch = (*meeting, f"--rdzv_endpoint=127.0.0.1:{port}")
+    node = torchrun(*arguments("training", FILES, small(apart, cases_repeated=8)), launch=launch)
+    for process in [start(node, worker_env) for _ in range(2)]:
         finished(process)
-    alone = ["--standalone", "--nproc_per_node=2"]
-    finished(start(torchrun(*alone, files=FILES, **small(together, cases_repeated=8)), environment))
+    finished(start(torchrun(*arguments("training", FILES, small(together, cases_repeated=8))), worker_env))
     one, other = (read_checkpoint(folder / "models" / "pretrain.pt") for folder in (apart, together))
     assert all(torch.equal(one[name], other[name]) for name in other)
 
 
-def test_validation_in_shares_gives_the_same_figures(tmp_path, environment):
+def test_validation_in_shares_gives_the_same_figures(tmp_path, worker_env):
     """Three cases in two shares of unequal size, and in one process."""
     rng = np.random.default_rng(0)
     data = tmp_path / "data"
@@ -89,10 +82,9 @@ def test_validation_in_shares_gives_the_same_figures(tmp_path, environment):
         bias = "$@network_def.point_decoder.layers[-1][0].bias.data.fill_(0.4)"
         checked = overlay(folder, imports=imports, validating=[bias, "$@validate#evaluator.run()", written])
         changes = small(folder, dataset_dir=str(data), cache_projections=False)
-        command = torchrun(
-            "--standalone", f"--nproc_per_node={processes}", files=[*FILES, checked], run_id="validating", **changes
-        )
-        finished(start(command, environment))
+        launch = ("--standalone", f"--nproc_per_node={processes}")
+        command = torchrun(*arguments("validating", [*FILES, checked], changes), launch=launch)
+        finished(start(command, worker_env))
         found[processes] = [json.loads(path.read_text()) for path in sorted((folder / "out").glob("*.json"))]
     (alone,), shares = found[1], found[2]
     assert len(shares) == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from monai.bundle import ConfigParser, ckpt_export, verify_metadata, verify_net_
 
 from bundle.checkpoint import load_network, read_checkpoint
 from tests.conftest import DATA, ROOT
-from tests.workflows import DEMO, TRAIN, small, workflow
+from tests.workflows import DEMO, TRAIN, small, torchrun, workflow
 
 METADATA = str(ROOT / "configs" / "metadata.json")
 INFERENCE = str(ROOT / "configs" / "inference.json")
@@ -106,17 +105,17 @@ def test_properties(tmp_path, files, kind):
     assert prepared.check_properties() == []
 
 
-def test_several_processes_by_an_exported_configuration(tmp_path, child_env):
+def test_several_processes_by_an_exported_configuration(tmp_path, worker_env):
     """Overrides, one file of everything, torchrun, and the bundle on PYTHONPATH."""
     parser = ConfigParser()
     parser.read_config([str(ROOT / file) for file in (TRAIN, "configs/multi_gpu_train.json", DEMO)])
     parser.update(pairs=small(tmp_path, cases_repeated=8))
     exported = tmp_path / "exported.json"
     ConfigParser.export_config_file(parser.config, str(exported), indent=4)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nnodes=1", "--nproc_per_node=2", "-m"]
-    command += ["monai.bundle", "run", "--config_file", str(exported), "--meta_file", METADATA]
-    command += ["--logging_file", str(ROOT / "configs" / "logging.conf")]
-    environment = {**child_env, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    files = ["--config_file", str(exported), "--meta_file", METADATA]
+    files += ["--logging_file", str(ROOT / "configs" / "logging.conf")]
+    launch = ("--standalone", "--nnodes=1", "--nproc_per_node=2")
+    command = torchrun(*files, launch=launch)
+    done = subprocess.run(command, cwd=ROOT, env=worker_env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert (tmp_path / "models" / "pretrain.pt").is_file()

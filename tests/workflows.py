@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,3 +88,8 @@ def command_line(overrides: dict[str, Any]) -> list[str]:
     for name, value in overrides.items():
         arguments += [f"--{name}", str(value)]
     return arguments
+
+
+def torchrun(*arguments: str, launch: tuple[str, ...] = ("--standalone", "--nproc_per_node=2")) -> list[str]:
+    """The command that runs ``monai.bundle run`` with arguments in several processes; in worker_env."""
+    return [sys.executable, "-m", "torch.distributed.run", *launch, "-m", "monai.bundle", "run", *arguments]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,27 +10,35 @@ import numpy as np
 from bundle.atomic import check_output
 from bundle.data.ct_volume import NIFTI_SUFFIXES, write_hu
 from bundle.errors import InputError
+from bundle.optional import require
 
-__all__ = ["OUTPUT_FORMATS", "VolumeOutput", "volume_output"]
+__all__ = ["OUTPUT_FORMATS", "VolumeOutput"]
 
 OUTPUT_FORMATS = ("nifti", "dicom")
 
 
-@dataclass(frozen=True)
 class VolumeOutput:
     """Where a volume goes.
 
     Args:
         path: a NIfTI file, or the folder of a DICOM series.
-        format: nifti or dicom.
+        output_format: nifti or dicom.
         overwrite: replace what is there; of a folder only if it holds nothing but .dcm files.
-        patient_from: folder of a DICOM series whose patient, study and frame of reference a DICOM series joins.
+        source: what is reconstructed; where it is the folder of a DICOM series, one that is written joins its patient,
+            study and frame of reference.
     """
 
-    path: Path
-    format: str = "nifti"
-    overwrite: bool = False
-    patient_from: Path | None = None
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        output_format: str = "nifti",
+        overwrite: bool = False,
+        source: str | os.PathLike | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.format = output_format
+        self.overwrite = overwrite
+        self.source = source
 
     def check(self) -> None:
         """Refuses an output before any work is done.
@@ -45,8 +52,6 @@ class VolumeOutput:
         if self.format == "nifti":
             check_output(self.path, self.overwrite, NIFTI_SUFFIXES)
             return
-        from bundle.optional import require
-
         require("pydicom", "pydicom", "writing DICOM")
         if self.path.name.lower().endswith((*NIFTI_SUFFIXES, ".dcm")):
             raise InputError(self.path, "is the name of a file.", "A DICOM series is a folder of files: name that.")
@@ -70,19 +75,5 @@ class VolumeOutput:
             return
         from bundle.data.dicom_output import write_dicom_series
 
-        write_dicom_series(hu, affine_ras, self.path, method, self.patient_from)
-
-
-def volume_output(
-    path: str | os.PathLike, output_format: str = "nifti", overwrite: bool = False, source: str | None = None
-) -> VolumeOutput:
-    """Where the reconstruction of a source goes; one of a DICOM series joins its patient and study.
-
-    Args:
-        path: a NIfTI file, or the folder of a DICOM series.
-        output_format: nifti or dicom.
-        overwrite: replace what is there.
-        source: what is reconstructed.
-    """
-    patient = Path(source) if source is not None and os.path.isdir(source) else None
-    return VolumeOutput(Path(path), output_format, overwrite, patient)
+        series = self.source if self.source is not None and os.path.isdir(self.source) else None
+        write_dicom_series(hu, affine_ras, self.path, method, series)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bundle.atomic import PARTIAL_PREFIX, check_output
+from bundle.atomic import PARTIAL_PREFIX, check_output, replace_folder
 from bundle.errors import InputError
 from bundle.json_files import read_json_object, write_json
 
@@ -69,9 +68,4 @@ def written_as_a_whole(folder: Path, dataset: Mapping[str, Any]) -> Iterator[Pat
     yield partial
     for leftover in partial.glob(f"*/{PARTIAL_PREFIX}*"):
         leftover.unlink()
-    replaced = folder.with_name(f"{PARTIAL_PREFIX}replaced-{folder.name}")
-    shutil.rmtree(replaced, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, replaced)
-    os.replace(partial, folder)
-    shutil.rmtree(replaced, ignore_errors=True)
+    replace_folder(partial, folder)

@@ -15,7 +15,7 @@ import torch
 from bundle.checkpoint import read_checkpoint, save_checkpoint
 from bundle.tables import read_rows
 from tests.conftest import ROOT
-from tests.workflows import DEMO, STAGES, TRAIN, command_line, refused, run, small, workflow
+from tests.workflows import DEMO, STAGES, TRAIN, command_line, refused, run, small, torchrun, workflow
 
 CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.json"))
 EVALUATE = [TRAIN, "configs/evaluate.json"]
@@ -172,7 +172,7 @@ def test_command_line_refuses_with_one_message(tmp_path, child_env):
     assert not (tmp_path / "out.nii.gz").exists()
 
 
-def test_two_processes_share_codebooks_and_weights(tmp_path, child_env):
+def test_two_processes_share_codebooks_and_weights(tmp_path, worker_env):
     """torchrun with gloo: both ranks see different cases and views, and end with equal codebooks."""
     dump = tmp_path / "dump.json"
     dump.write_text(
@@ -187,11 +187,9 @@ def test_two_processes_share_codebooks_and_weights(tmp_path, child_env):
     )
     (tmp_path / "out").mkdir()
     files = [TRAIN, "configs/multi_gpu_train.json", DEMO, str(dump)]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
-    command += ["monai.bundle", "run", "training", "--config_file", str(files)]
-    command += command_line(small(tmp_path, max_epochs=2, cases_repeated=8))
-    environment = {**child_env, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    changes = small(tmp_path, max_epochs=2, cases_repeated=8)
+    command = torchrun("training", "--config_file", str(files), *command_line(changes))
+    done = subprocess.run(command, cwd=ROOT, env=worker_env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     first, second = (read_checkpoint(tmp_path / "out" / f"rank{rank}.pt") for rank in range(2))
     codebooks = [name for name in first if ".codebook." in name]

@@ -12,7 +12,7 @@ import pytest
 
 from bundle.data.ct_volume import LPS_TO_RAS, read_ct
 from bundle.data.dicom_output import write_dicom_series
-from bundle.data.volume_output import VolumeOutput, volume_output
+from bundle.data.volume_output import VolumeOutput
 from bundle.errors import InputError
 
 SHAPE = (7, 6, 5)
@@ -122,8 +122,8 @@ def test_only_a_folder_of_dicom_files_is_replaced(tmp_path):
     folder = tmp_path / "series"
     write(folder)
     with pytest.raises(InputError, match="exists already"):
-        volume_output(folder, "dicom").check()
-    target = volume_output(folder, "dicom", overwrite=True)
+        VolumeOutput(folder, "dicom").check()
+    target = VolumeOutput(folder, "dicom", overwrite=True)
     target.check()
     target.write(volume()[:, :, :3], oblique(), "fdk")
     assert len(list(folder.iterdir())) == 3
@@ -132,6 +132,6 @@ def test_only_a_folder_of_dicom_files_is_replaced(tmp_path):
         target.check()
     for name, pattern in (("a.nii.gz", "is the name of a file"), ("a.dcm", "is the name of a file")):
         with pytest.raises(InputError, match=pattern):
-            volume_output(tmp_path / name, "dicom").check()
+            VolumeOutput(tmp_path / name, "dicom").check()
     with pytest.raises(InputError, match="output_format: is 'tiff'"):
         VolumeOutput(tmp_path / "a", "tiff").check()

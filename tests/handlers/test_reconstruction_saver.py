@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bundle.data.load_projections import grid_affine
-from bundle.data.volume_output import volume_output
+from bundle.data.volume_output import VolumeOutput
 from bundle.handlers import ReconstructionSaver
 from tests.handlers.test_metrics_table import EVALUATE
 from tests.workflows import refused, run, small
@@ -47,4 +47,4 @@ def test_one_of_output_and_folder(scan):
     with pytest.raises(ValueError, match="either"):
         ReconstructionSaver(scan)
     with pytest.raises(ValueError, match="either"):
-        ReconstructionSaver(scan, volume_output("a.nii.gz"), "b")
+        ReconstructionSaver(scan, VolumeOutput("a.nii.gz"), "b")
