@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
 from bundle.errors import InputError
@@ -14,19 +15,25 @@ __all__ = ["TimeSlice"]
 class TimeSlice:
     """Ends training after the epoch in which a time has passed; the same command then resumes it.
 
-    Attach it before what saves checkpoints: an epoch that ends the run is saved like any other.
+    Attach it before what saves checkpoints: an epoch that ends the run is saved like any other. With several processes
+    all end as soon as the time of one has passed.
 
     Args:
         minutes: time from the start of the run; None never ends it.
+        validator: runs once more where the last epoch is not one that is validated anyway, so that no run, however
+            short, ends without weights.
+        interval: epochs from one validation to the next.
 
     Raises:
         InputError: when the time is not positive.
     """
 
-    def __init__(self, minutes: float | None = None) -> None:
+    def __init__(self, minutes: float | None = None, validator: Engine | None = None, interval: int = 1) -> None:
         if minutes is not None and not minutes > 0:
             raise InputError("slice_minutes", f"is {minutes}.", "Give minutes, or null for no limit.")
         self.minutes = minutes
+        self.validator = validator
+        self.interval = interval
         self._start = 0.0
 
     def attach(self, engine: Engine) -> None:
@@ -39,6 +46,11 @@ class TimeSlice:
         self._start = time.monotonic()
 
     def _look(self, engine: Engine) -> None:
-        if time.monotonic() - self._start >= 60.0 * self.minutes:
-            engine.logger.info("Epoch %d ends this slice; the same command goes on", engine.state.epoch)
-            engine.terminate()
+        passed = time.monotonic() - self._start >= 60.0 * self.minutes
+        if not idist.all_reduce(float(passed), "MAX"):
+            return
+        epoch = engine.state.epoch
+        engine.logger.info("Epoch %d ends this slice; the same command goes on", epoch)
+        if self.validator is not None and epoch % self.interval:
+            self.validator.run(epoch)
+        engine.terminate()

@@ -19,6 +19,11 @@ def test_slices_add_up_to_an_uninterrupted_run(tmp_path):
     assert_equal_checkpoints(*(folder / STAGE / "checkpoint_epoch=3.pt" for folder in (straight, sliced)))
 
 
+def test_a_slice_that_ends_before_its_validation_leaves_weights(tmp_path):
+    run([TRAIN, DEMO], **small(tmp_path, max_epochs=3, val_interval=3, slice_minutes=1e-6))
+    assert (tmp_path / "models/pretrain.pt").is_file()
+
+
 def test_time_enough_ends_nothing(tmp_path):
     done = run([TRAIN, DEMO], **small(tmp_path, max_epochs=2, slice_minutes=60))
     assert done.trainer.state.epoch == 2
