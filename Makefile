@@ -5,13 +5,14 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help .venv demo demo-training test lint format clean
+.PHONY: help .venv demo demo-training test test-integration lint format clean
 
 help:
 	@echo "make .venv   create .venv with the pinned dependencies"
 	@echo "make demo    reconstruct the sample with the shipped weights, segment it, and write runs/demo"
 	@echo "make demo-training   train every stage briefly on the sample first, and write runs/demo_training"
 	@echo "make test    lint, and run the tests"
+	@echo "make test-integration   run the bundle in other programs' environments, such as a MONAI Label server's"
 	@echo "make lint    check the code's style"
 	@echo "make format  mend the code's style"
 	@echo "make clean   remove what the other targets made"
@@ -50,5 +51,16 @@ format: .venv/.test
 test: .venv/.test lint
 	$(BIN)/python -m pytest
 
+.venv-%/.installed: tests/integration/%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' $<)
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# What cannot be installed is skipped, with the reason.
+test-integration: .venv/.test
+	-$(MAKE) .venv-monailabel/.installed
+	$(BIN)/python -m pytest -m integration -rs tests/integration
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-* runs

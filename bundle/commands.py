@@ -145,7 +145,7 @@ def _reconstruct_classically(
     parser = ConfigParser()
     parser.read_config(files)
     parser.update(changes)
-    data = parser.get_parsed_content("preprocessing").load(changes["source"])
+    data = parser.get_parsed_content("reader").load(changes["source"])
     noise = None if photons is None else DetectorNoise(photons)
     reconstruct_projections(data, chosen, output, method, output_shape, device, residuals, noise)
     print(f"wrote {output.path}: {method} from {data.geometry.num_views} views")
@@ -193,7 +193,7 @@ def simulate(
     parser.update({"preset": preset, "detector_shape": detector_shape, "volume_shape": volume_shape})
     parser["check_hu"] = check_hu
     scan = parser.get_parsed_content("scan")
-    to_unit = parser.get_parsed_content("preprocessing").ct_transforms
+    to_unit = parser.get_parsed_content("reader").ct_transforms
     acquisition = None if photons is None else Acquisition(noise=DetectorNoise(photons))
     data = project_ct(to_unit({"image": source})["image"], scan, num_views, acquisition, seed, parse_device(device))
     write_projections(data, path)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from bundle.atomic import atomic_path
 from bundle.metrics import psnr, ssim_3d
@@ -16,7 +18,7 @@ from bundle.optional import require
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PLANES", "Plane", "comparison_figure", "name_edges", "plane", "shortened"]
+__all__ = ["PLANES", "Plane", "comparison_figure", "name_edges", "plane", "shortened", "truth_and_prediction"]
 
 
 class Plane(NamedTuple):
@@ -56,6 +58,35 @@ def plane(volume: np.ndarray, name: str, voxel_mm: Sequence[float]) -> tuple[np.
     if name != "axial":
         image = image[::-1]  # z grows upwards
     return image, down / across
+
+
+def truth_and_prediction(
+    outputs: Sequence[Mapping[str, torch.Tensor]], voxel_mm: Sequence[float]
+) -> list[torch.Tensor]:
+    """Pictures for TensorBoard: the middle planes of truths, above those of what was reconstructed.
+
+    Args:
+        outputs: an evaluator's outputs, with "label" and "pred" [1, X, Y, Z] in LPS order.
+        voxel_mm: voxel size (x, y, z).
+
+    Returns:
+        [1, rows, columns] per output, with square pixels: axial, coronal and sagittal side by side.
+    """
+    return [
+        torch.cat([_strip(output[key][0].float().cpu().numpy(), voxel_mm) for key in ("label", "pred")])[None]
+        for output in outputs
+    ]
+
+
+def _strip(volume: np.ndarray, voxel_mm: Sequence[float]) -> torch.Tensor:
+    """[rows, columns] of the three planes, as wide as their pixels are many."""
+    images = []
+    for name in PLANES:
+        pixels, ratio = plane(volume, name, voxel_mm)
+        size = (max(1, round(pixels.shape[0] * ratio)), pixels.shape[1])
+        images.append(F.interpolate(torch.from_numpy(pixels.copy())[None, None], size=size)[0, 0])
+    rows = max(len(image) for image in images)
+    return torch.cat([F.pad(image, (0, 0, 0, rows - len(image))) for image in images], dim=1)
 
 
 def name_edges(axes: Axes, letters: Sequence[str], colour: str = "gold") -> None:

@@ -46,9 +46,9 @@ def test_reconstructs_an_unseen_chest_better_than_classical_methods():
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.json"))
     parser.update({"bundle_root": str(ROOT), "num_views": 6, "device": torch.device("cpu")})
-    transform = parser.get_parsed_content("preprocessing")
+    transform = parser.get_parsed_content("reader")
     source = parser.get_parsed_content("source")
-    item = transform({"source": source})
+    item = transform({"image": source})
     truth = transform.ct_transforms({"image": source})["image"][0].numpy()
     network = load_network(parser.get_parsed_content("network_def"), parser.get_parsed_content("checkpoint")).eval()
     projections = normalised_to_unit_integral(item["image"])[None]

@@ -34,7 +34,7 @@ def test_training_goes_on_from_a_packed_state(tmp_path, trained):
     assert done.trainer.state.epoch == 3
     assert done.trainer.state.iteration == 6
     straight = run([TRAIN, DEMO], **small(trained, max_epochs=3))
-    loss, expected = (float(one.trainer.state.output["loss"]) for one in (done, straight))
+    loss, expected = (float(one.trainer.state.output[0]["loss"]) for one in (done, straight))
     assert loss == pytest.approx(expected, rel=0.05)
 
 

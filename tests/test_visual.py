@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("matplotlib", reason="needs matplotlib")
 
 from matplotlib.figure import Figure
 
-from bundle.visual import PLANES, name_edges, plane, shortened
+from bundle.visual import PLANES, name_edges, plane, shortened, truth_and_prediction
 
 # Voxels at the patient's left, back and head end.
 ENDS = {"L": (-1, 1, 1), "P": (1, -1, 1), "H": (1, 1, -1)}
@@ -45,3 +46,16 @@ def test_letters_stand_at_their_edges():
 def test_long_texts_lose_their_middle():
     assert shortened("abcdefghij", 10) == "abcdefghij"
     assert shortened("abcdefghijk", 7) == "abc…ijk"
+
+
+def test_pictures_show_truth_above_prediction_with_square_pixels():
+    truth = torch.zeros(1, 4, 5, 6)
+    truth[0, 0, :, :] = 1.0  # the patient's right
+    prediction = truth / 2
+    (picture,) = truth_and_prediction([{"label": truth, "pred": prediction}], (1.0, 1.0, 2.0))
+    # Axial 5 rows of 4, coronal 12 rows of 4, sagittal 12 rows of 5.
+    assert picture.shape == (1, 24, 13)
+    torch.testing.assert_close(picture[0, 12:], picture[0, :12] / 2)
+    assert picture[0, :5, 0].eq(1).all()
+    assert picture[0, :12, 4].eq(1).all()
+    assert picture[0, :12, 1:4].eq(0).all()

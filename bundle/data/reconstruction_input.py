@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import Transform
+from monai.transforms import MapTransform
 
 from bundle.classical.orbit import Orbit
 from bundle.data.ct_volume import LPS_TO_RAS
-from bundle.data.load_projections import network_input, pixels_averaged, unit_to_patient
+from bundle.data.load_projections import grid_affine, network_input, pixels_averaged, unit_to_patient
 from bundle.data.projection_file import ProjectionSet, read_projections
 from bundle.errors import naming
 from bundle.physics.acquisition import Acquisition
@@ -63,32 +64,45 @@ def project_ct(
     )
 
 
-class LoadReconstructionInputd(Transform):
+class LoadReconstructionInputd(MapTransform):
     """Reads projections, or a CT to simulate them from.
 
-    Turns the item's "source" (a .npz projection file, or a CT volume in any readable format) into "image"
-    [views, V, U], "matrices" [views, 3, 4], "geometry" [views, 26], "unit_to_patient" [4, 4], and what the
+    Turns an item's path (of a .npz projection file, or a CT volume in any readable format) into projections
+    [views, V, U], and adds "matrices" [views, 3, 4], "geometry" [views, 26], "unit_to_patient" [4, 4], and what the
     noise depends on: "pixels_averaged", the measured pixels in each of the image's, and "mu_water_per_mm".
 
+    The projections' metadata describe the volume that will be reconstructed of them, not the detector: "affine" and
+    "original_affine" [4, 4] in RAS mm and "spatial_shape" (x, y, z), so that applications that lay a result over its
+    input, such as MONAI Label, find the right grid. "matrices" are there, too, for callers that hand on nothing but
+    the image.
+
     Args:
+        keys: where the path is, and the projections will be.
         scan: the network's scan.
         ct_transforms: transforms that bring a CT's "image" from a path to the scan's grid and to [0, 1].
         num_views: views to use: of a CT, to simulate (6 if None); of a projection file, equally spaced ones out of
             all (all if None).
         acquisition: noise and other physics of the simulation.
+        output_shape: voxels (x, y, z) of the reconstruction; the scan's if None.
     """
 
     def __init__(
         self,
+        keys: KeysCollection,
         scan: ScanPreset,
         ct_transforms: Callable[[dict], dict],
         num_views: int | None = None,
         acquisition: Acquisition | None = None,
+        output_shape: Sequence[int] | None = None,
     ) -> None:
+        super().__init__(keys)
+        if len(self.keys) != 1:
+            raise ValueError(f"keys are {self.keys}; give one.")
         self.scan = scan
         self.ct_transforms = ct_transforms
         self.num_views = num_views
         self.acquisition = acquisition
+        self.output_shape = tuple(scan.volume_shape if output_shape is None else output_shape)
 
     def load(self, source: str) -> ProjectionSet:
         """The projections of a source, before they are made to suit the network."""
@@ -104,16 +118,25 @@ class LoadReconstructionInputd(Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Transforms one item."""
         d = dict(data)
-        source = os.fspath(d["source"])
+        (key,) = self.keys
+        source = os.fspath(d[key])
         with naming(source):
             loaded = self.load(source)
             inputs = network_input(loaded, self.scan)
-        d["image"] = inputs["projections"]
+        to_patient = unit_to_patient(loaded)
+        affine = grid_affine(to_patient, self.output_shape)
+        meta = {
+            "filename_or_obj": source,
+            "original_affine": affine,
+            "spatial_shape": np.array(self.output_shape),
+            "matrices": inputs["matrices"],
+        }
+        d[key] = MetaTensor(inputs["projections"], affine=torch.as_tensor(affine), meta=meta)
         d["matrices"] = inputs["matrices"]
         d["geometry"] = inputs["geometry"]
         d["pixels_averaged"] = pixels_averaged(loaded, self.scan)
         d["mu_water_per_mm"] = float(loaded.mu_water_per_mm)
-        d["unit_to_patient"] = torch.as_tensor(unit_to_patient(loaded))
+        d["unit_to_patient"] = torch.as_tensor(to_patient)
         return d
 
 

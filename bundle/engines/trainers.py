@@ -97,6 +97,10 @@ class SparseViewTrainer(SupervisedTrainer):
         _expect("network_def#denoise_blocks", network.embedding.denoises, False)
         _expect("loss#denoising_weight > 0", loss.denoising_weight > 0, False)
 
+    def _iteration(self, engine: Engine, batchdata: dict[str, torch.Tensor]) -> list[dict[str, Any]]:
+        """Gives the batch's output as the only item of a list, which MONAI's handlers take for a decollated batch."""
+        return [super()._iteration(engine, batchdata)]
+
     def _fetch_loss(self, engine: Engine) -> None:
         """Starts copying the loss to the host; on a GPU the backward pass is queued meanwhile."""
         values = {"loss": engine.state.output[CommonKeys.LOSS].detach(), **self.loss_function.terms}
@@ -133,9 +137,9 @@ class SparseViewTrainer(SupervisedTrainer):
             torch.nn.utils.clip_grad_norm_(trained, self.max_gradient_norm)
 
 
-def loss_terms(output: dict[str, Any]) -> dict[str, float]:
+def loss_terms(output: list[dict[str, Any]]) -> dict[str, float]:
     """The loss and its terms as plain numbers, from a trainer's output; an output_transform for logging handlers."""
-    return output["terms"]
+    return output[0]["terms"]
 
 
 class HyViPTrainer(SparseViewTrainer):

@@ -35,7 +35,7 @@ class TrainingProgress:
             self._bar = tqdm(total=total, initial=state.iteration - 1, desc=self.name, unit="step", disable=None)
         self._bar.update()
         if not self._bar.disable:
-            self._bar.set_postfix(epoch=state.epoch, loss=f"{state.output['terms']['loss']:.4g}", refresh=False)
+            self._bar.set_postfix(epoch=state.epoch, loss=f"{state.output[0]['terms']['loss']:.4g}", refresh=False)
 
     def _close(self, engine: Engine) -> None:
         if self._bar is not None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 import torch
+from monai.data import MetaTensor
 from monai.inferers import Inferer
 
 from bundle.errors import InputError
@@ -53,7 +54,7 @@ class VolumeInferer(Inferer):
         self,
         inputs: torch.Tensor,
         network: DiCE,
-        matrices: torch.Tensor,
+        matrices: torch.Tensor | None = None,
         sparse_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Reconstructs volumes.
@@ -61,7 +62,8 @@ class VolumeInferer(Inferer):
         Args:
             inputs: [B, views, V, U] normalised projections.
             network: the network, in eval mode.
-            matrices: [B, views, 3, 4] from ConeBeamGeometry.unit_matrices.
+            matrices: [B, views, 3, 4] from ConeBeamGeometry.unit_matrices; those of the inputs' metadata, the same
+                for the whole batch, if None.
             sparse_mask: [B, m], true for the sparse views among the first m; None if all are. A network with
                 denoising layers uses those alone.
 
@@ -69,8 +71,12 @@ class VolumeInferer(Inferer):
             [B, 1, X, Y, Z] clipped to [0, 1].
 
         Raises:
-            InputError: when the backend cannot run here, or the memory is too little.
+            InputError: when the backend cannot run here, the memory is too little, or no matrices are given.
         """
+        if matrices is None:
+            matrices = _matrices_of(inputs)
+        if isinstance(inputs, MetaTensor):
+            inputs = inputs.as_tensor()
         if network.embedding.denoises and sparse_mask is not None:
             # Only training needs the dense branch.
             count = sparse_mask.shape[1]
@@ -134,6 +140,14 @@ class VolumeInferer(Inferer):
         if not self.progress:
             return steps
         return require("tqdm", "tqdm", "the progress bar").tqdm(steps, desc="reconstruct", unit="step")
+
+
+def _matrices_of(inputs: torch.Tensor) -> torch.Tensor:
+    """[B, views, 3, 4] matrices that LoadReconstructionInputd left in the metadata."""
+    found = inputs.meta.get("matrices") if isinstance(inputs, MetaTensor) else None
+    if found is None or found.shape[-3] != inputs.shape[1]:
+        raise InputError("matrices", "are missing.", "Give one [3, 4] matrix per view, see LoadReconstructionInputd.")
+    return found.to(inputs.device).expand(len(inputs), -1, -1, -1)
 
 
 def _encode(network: DiCE, inputs: torch.Tensor, views_at_once: int) -> list[torch.Tensor]:

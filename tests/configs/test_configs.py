@@ -222,8 +222,8 @@ def test_one_step_of_the_papers_settings(tmp_path, stage, views):
     )
     trainer = done.trainer
     assert trainer.state.iteration == 1
-    assert trainer.state.output["image"].shape == (1, views, 256, 256)
-    assert trainer.state.output["pred"]["points"].shape == (1, 1, 10_000)
+    assert trainer.state.output[0]["image"].shape == (1, views, 256, 256)
+    assert trainer.state.output[0]["pred"]["points"].shape == (1, 1, 10_000)
     if stage == "pretrain":  # 2 fewer than published: no BN on the output
         assert sum(p.numel() for p in trainer.dice.parameters() if p.requires_grad) == 5_793_611 - 2
     assert os.listdir(tmp_path / "models" / "checkpoints" / stage) == ["checkpoint_epoch=1.pt"]

@@ -29,7 +29,7 @@ def ct_transforms(scan):
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.json"))
     parser["scan"] = scan
-    return parser.get_parsed_content("preprocessing").ct_transforms
+    return parser.get_parsed_content("reader").ct_transforms
 
 
 @pytest.mark.parametrize("axcodes", ["LPS", "RAS", "LAS", "PIR", "SAL", "AIL"])
@@ -169,14 +169,14 @@ def test_network_input_turns_rows_and_resamples(scan, phantom):
 
 
 def test_reconstruction_input_from_ct_and_from_file(tmp_path, scan, ct_file, ct_transforms):
-    load = LoadReconstructionInputd(scan, ct_transforms, num_views=4)
-    from_ct = load({"source": str(ct_file)})
+    load = LoadReconstructionInputd("image", scan, ct_transforms, num_views=4)
+    from_ct = load({"image": str(ct_file)})
     volume = ct_transforms({"image": ct_file})["image"]
     write_projections(project_ct(volume, scan, 8), tmp_path / "scan.npz")
-    from_file = load({"source": str(tmp_path / "scan.npz")})
+    from_file = load({"image": str(tmp_path / "scan.npz")})
     for key in ("image", "matrices", "unit_to_patient"):
         torch.testing.assert_close(from_file[key], from_ct[key])
-    everything = LoadReconstructionInputd(scan, ct_transforms)({"source": str(tmp_path / "scan.npz")})
+    everything = LoadReconstructionInputd("image", scan, ct_transforms)({"image": str(tmp_path / "scan.npz")})
     assert everything["image"].shape == (8, 24, 32)
     # The unit cube's centre is the CT's centre, in RAS millimetres.
     centre = from_ct["unit_to_patient"].numpy() @ [0.5, 0.5, 0.5, 1]
@@ -184,7 +184,7 @@ def test_reconstruction_input_from_ct_and_from_file(tmp_path, scan, ct_file, ct_
         centre[:3], np.array([70, 65, -230]) + np.array([-8, -9, 10]) * [9.5, 8.5, 7.5], atol=1e-3
     )
     with pytest.raises(InputError, match="9"):
-        LoadReconstructionInputd(scan, ct_transforms, num_views=9)({"source": str(tmp_path / "scan.npz")})
+        LoadReconstructionInputd("image", scan, ct_transforms, num_views=9)({"image": str(tmp_path / "scan.npz")})
 
 
 def test_unit_to_patient_is_lps_to_ras(scan):

@@ -32,7 +32,7 @@ def losses(folder: Path, **changes: Any) -> np.ndarray:
     prepared = workflow([*STAGES["pretrain"], DEMO], **small(folder, **options))
     found: list[float] = []
     prepared.trainer.add_event_handler(
-        Events.ITERATION_COMPLETED, lambda engine: found.append(engine.state.output["terms"]["loss"])
+        Events.ITERATION_COMPLETED, lambda engine: found.append(engine.state.output[0]["terms"]["loss"])
     )
     prepared.run()
     prepared.finalize()
@@ -50,7 +50,7 @@ def test_bfloat16_trains_to_the_same_loss(tmp_path):
 def test_the_loss_is_in_single_precision_and_the_weights_stay_so(tmp_path):
     prepared = workflow([*STAGES["pretrain"], DEMO], **small(tmp_path, amp=True))
     prepared.run()
-    output = prepared.trainer.state.output
+    (output,) = prepared.trainer.state.output
     assert output["pred"]["points"].dtype == torch.bfloat16
     assert output["loss"].dtype == torch.float32
     network = prepared.trainer.dice

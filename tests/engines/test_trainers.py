@@ -75,7 +75,7 @@ def test_training_moves_every_trainable_tensor(scan):
     before = {name: p.clone() for name, p in engine.dice.named_parameters() if p.requires_grad}
     engine.run()
     assert not [name for name, p in engine.dice.named_parameters() if name in before and torch.equal(p, before[name])]
-    assert set(engine.state.output["terms"]) == {"loss", "task", "quantisation"}
+    assert set(engine.state.output[0]["terms"]) == {"loss", "task", "quantisation"}
 
 
 def test_view_adjustment_changes_no_frozen_tensor(scan):
@@ -170,7 +170,7 @@ def test_stored_and_simulated_projections_train_alike(tmp_path):
     losses = []
     for cached in (True, False):
         done = run([*STAGES["pretrain"], DEMO], **small(tmp_path / str(cached), cache_projections=cached, num_sparse=6))
-        losses.append(float(done.trainer.state.output["loss"]))
+        losses.append(float(done.trainer.state.output[0]["loss"]))
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
@@ -178,14 +178,32 @@ def test_tensorboard_holds_the_loss_its_terms_and_the_validation(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     done = run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=2))
-    values = {}
+    values, pictures = {}, []
     for path in (tmp_path / "out" / "tensorboard" / "pretrain").glob("events*"):
         events = EventAccumulator(str(path))
         events.Reload()
+        pictures += [image for tag in events.Tags()["images"] for image in events.Images(tag)]
         values.update({tag: [e.value for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]})
     assert {tag: len(v) for tag, v in values.items()} == {"loss": 4, "task": 4, "quantisation": 4, "val_psnr": 2}
-    assert values["loss"][-1] == pytest.approx(float(done.trainer.state.output["loss"]))
+    assert values["loss"][-1] == pytest.approx(float(done.trainer.state.output[0]["loss"]))
     assert values["loss"][0] == pytest.approx(values["task"][0] + 0.1 * values["quantisation"][0], rel=1e-5)
+    # Truth above prediction, three planes of 16 x 16 each, once per validation.
+    assert [(picture.step, picture.height, picture.width) for picture in pictures] == [(1, 32, 48), (2, 32, 48)]
+
+
+def test_mlflow_holds_the_loss_and_the_validation(tmp_path):
+    """As ``python -m monai.bundle run training --tracking mlflow`` does, into a local store."""
+    mlflow = pytest.importorskip("mlflow", reason="needs mlflow")
+    pytest.importorskip("sqlalchemy", reason="mlflow needs sqlalchemy for its local store")
+    done = run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=2), tracking="mlflow")
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'out' / 'mlruns.db'}")
+    (experiment,) = client.search_experiments(filter_string="name = 'monai_experiment'")
+    (tracked,) = client.search_runs([experiment.experiment_id])
+    history = {name: client.get_metric_history(tracked.info.run_id, name) for name in ("train_loss", "val_psnr")}
+    assert [metric.step for metric in history["train_loss"]] == [1, 2, 3, 4]
+    assert [metric.step for metric in history["val_psnr"]] == [1, 2]
+    assert history["train_loss"][-1].value == pytest.approx(float(done.trainer.state.output[0]["loss"]))
+    assert tracked.info.status == "FINISHED"
 
 
 def test_noise_can_be_switched_on_from_the_configuration(tmp_path):
@@ -198,5 +216,5 @@ def test_noise_can_be_switched_on_from_the_configuration(tmp_path):
         for name, value in (("clean", None), ("noisy", acquisition)):
             folder = tmp_path / f"{name}{cached}"
             done = run([*STAGES["pretrain"], DEMO], **small(folder, acquisition=value, **changes))
-            images.append(done.trainer.state.output["image"])
+            images.append(done.trainer.state.output[0]["image"])
         assert 0 < float((images[1] - images[0]).abs().mean()) < 0.1
