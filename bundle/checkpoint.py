@@ -101,7 +101,7 @@ def load_network(
         The network.
 
     Raises:
-        InputError: when entries are missing, unknown or of another shape; all are listed.
+        InputError: when entries are missing, unknown or of another shape, all of which are listed, or not finite.
     """
     content = read_checkpoint(path)
     state = content.get(key, content)
@@ -109,6 +109,9 @@ def load_network(
     optional = {name: own[name] for name in own if name not in state and name.startswith(tuple(may_be_missing))}
     complete = {**optional, **state}
     check_match(own, complete, path)
+    not_finite = [name for name, value in complete.items() if not torch.isfinite(value).all()]
+    if not_finite:
+        raise InputError(path, f"holds NaN or infinite weights: {', '.join(not_finite[:5])}.", "Get another copy.")
     network.load_state_dict(complete)
     return network
 

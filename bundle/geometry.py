@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,9 @@ from bundle.errors import InputError
 __all__ = ["ROW_DIRECTIONS", "ConeBeamGeometry", "circular"]
 
 ROW_DIRECTIONS = ("+z", "-z")
+MOST_ELEMENTS = 2**33
+"""Voxels of a volume, or pixels of a detector, beyond which a size is a mistake or an attack (2048 along each axis)."""
+
 _PER_VIEW_VECTORS = ("source_mm", "detector_centre_mm", "u_axis", "v_axis")
 
 
@@ -314,7 +318,10 @@ def circular(
 
 
 def _vectors(name: str, values: Any) -> np.ndarray:
-    array = np.array(values, dtype=np.float64)
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"geometry.{name}", "is not made of numbers.", "Give (x, y, z) in millimetres.") from None
     if array.ndim != 2 or array.shape[1] != 3 or len(array) == 0:
         raise InputError(f"geometry.{name}", f"has shape {array.shape}.", "Give one (x, y, z) vector per view.")
     if not np.isfinite(array).all():
@@ -325,7 +332,7 @@ def _vectors(name: str, values: Any) -> np.ndarray:
 def _sizes(name: str, values: Any, count: int, kind: type) -> tuple:
     try:
         numbers = [float(v) for v in values]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"geometry.{name}", f"is {values!r}.", f"Give {count} numbers.") from None
     whole = all(n == int(n) for n in numbers if np.isfinite(n))
     if len(numbers) != count or not all(np.isfinite(n) and n > 0 for n in numbers) or (kind is int and not whole):
@@ -333,5 +340,11 @@ def _sizes(name: str, values: Any, count: int, kind: type) -> tuple:
             f"geometry.{name}",
             f"is {list(values)}.",
             f"Give {count} positive {'integers' if kind is int else 'numbers'}.",
+        )
+    if kind is int and math.prod(numbers) > MOST_ELEMENTS:
+        raise InputError(
+            f"geometry.{name}",
+            f"is {list(values)}: {math.prod(numbers):.3g} elements.",
+            "Give sizes in pixels or voxels.",
         )
     return tuple(kind(n) for n in numbers)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ def main() -> None:
     listing = json.loads(LISTING.read_text(encoding="utf-8"))
     if options.group is not None:
         listing["cases"] = [case for case in listing["cases"] if case["group"] == options.group]
-    sections, missing = data_set(options.source, options.output, listing)
+    sections, missing = data_set(options.source, listing)
     write_json({"name": "real CTs", **sections}, options.output / "dataset.json")
     counts = ", ".join(f"{len(cases)} {section}" for section, cases in sections.items())
     print(f"wrote {options.output / 'dataset.json'}: {counts}")
@@ -45,7 +44,7 @@ def main() -> None:
         print(f"not there: {', '.join(missing)}")
 
 
-def data_set(source: Path, output: Path, listing: dict[str, Any]) -> tuple[dict[str, list[dict[str, str]]], list[str]]:
+def data_set(source: Path, listing: dict[str, Any]) -> tuple[dict[str, list[dict[str, str]]], list[str]]:
     """The sections of a dataset.json for the CTs of a folder, and what it lacks.
 
     Raises:
@@ -60,7 +59,8 @@ def data_set(source: Path, output: Path, listing: dict[str, Any]) -> tuple[dict[
             continue
         if file_sha256(path) != case["sha256"]:
             raise InputError(path, "is not the file that docs/real_cts.json lists.", "Get it from its origin again.")
-        entry = {"image": os.path.relpath(path.resolve(), output.resolve()), "group": case["group"]}
+        # Named as in the listing, so that the split's checksum is the same wherever the files are.
+        entry = {"image": str(path.resolve()), "case": case["image"], "group": case["group"]}
         sections[case["section"]].append(entry)
     if not any(sections.values()):
         raise InputError(source, "has none of the CTs of docs/real_cts.json.", "Give the folder that holds them.")

@@ -14,9 +14,29 @@ import pytest
 import torch
 
 from bundle.checkpoint import read_checkpoint
+from bundle.handlers.resume import latest_checkpoint
 from tests.conftest import ROOT
+from tests.handlers.test_resume import assert_equal_checkpoints
 from tests.workflows import DEMO, TRAIN, command_line, small, torchrun
 
+DYING = """
+import os, signal
+from pathlib import Path
+from ignite.engine import Events
+
+class DieOnce:
+    def __init__(self, epoch, marker):
+        self.epoch, self.marker = epoch, Path(marker)
+
+    def attach(self, engine):
+        engine.add_event_handler(Events.EPOCH_STARTED, self)
+
+    def __call__(self, engine):
+        # The second epoch is over, and its checkpoint is written.
+        if engine.state.epoch == self.epoch + 1 and os.environ["RANK"] == "1" and not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
 FILES = [TRAIN, "configs/multi_gpu_train.json", DEMO]
 
 
@@ -25,6 +45,11 @@ def overlay(folder: Path, **content: object) -> str:
     path = folder / "overlay.json"
     path.write_text(json.dumps(content))
     return str(path)
+
+
+def multi_gpu_imports() -> list[str]:
+    """What an overlay that adds some has to repeat."""
+    return json.loads((ROOT / "configs" / "multi_gpu_train.json").read_text())["imports"]
 
 
 def arguments(run_id: str, files: list[str], changes: dict[str, Any]) -> list[str]:
@@ -77,7 +102,7 @@ def test_validation_in_shares_gives_the_same_figures(tmp_path, worker_env):
         folder = tmp_path / str(processes)
         (folder / "out").mkdir(parents=True)
         written = "$json.dump(@validate#evaluator.state.metrics, open(@output_dir + '/' + str(@rank) + '.json', 'w'))"
-        imports = ["$import json", "$import monai", "$import os", "$import torch", "$import torch.distributed as dist"]
+        imports = [*multi_gpu_imports(), "$import json"]
         # An untrained network gives almost nothing; the metric needs it to give something.
         bias = "$@network_def.point_decoder.layers[-1][0].bias.data.fill_(0.4)"
         checked = overlay(folder, imports=imports, validating=[bias, "$@validate#evaluator.run()", written])
@@ -91,3 +116,23 @@ def test_validation_in_shares_gives_the_same_figures(tmp_path, worker_env):
     for share in shares:
         assert share["val_psnr"] == pytest.approx(alone["val_psnr"], rel=1e-6)
     assert 1 < alone["val_psnr"] < 60
+
+
+def test_a_killed_process_restarts_from_the_last_checkpoint(tmp_path, worker_env):
+    """One of two is killed after the second epoch; torchrun starts both again, with the same end."""
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "dying.py").write_text(DYING)
+    imports = [*multi_gpu_imports(), "$import dying"]
+    dying = {"_target_": "dying.DieOnce", "epoch": 2, "marker": str(tmp_path / "died")}
+    fatal = overlay(tmp_path / "killed", imports=imports, **{"+train#handlers": [dying]})
+    environment = {**worker_env, "PYTHONPATH": f"{worker_env['PYTHONPATH']}:{tmp_path}"}
+    launch = ("--standalone", "--nproc_per_node=2", "--max_restarts=1")
+    killed, straight = (small(tmp_path / name, max_epochs=4, cases_repeated=8) for name in ("killed", "straight"))
+    said = finished(start(torchrun(*arguments("training", [*FILES, fatal], killed), launch=launch), environment))
+    assert (tmp_path / "died").exists()
+    assert "restarting worker group" in said.lower() or "1 attempts left" in said, said
+    finished(start(torchrun(*arguments("training", FILES, straight)), worker_env))
+    names = [
+        latest_checkpoint(tmp_path / name / "models" / "checkpoints" / "pretrain") for name in ("killed", "straight")
+    ]
+    assert_equal_checkpoints(*names)

@@ -152,9 +152,21 @@ def _sections(listing: dict[str, Any], source: object) -> dict[str, list[dict[st
             raise InputError(
                 f"{source}/{LISTING}", f"has an entry without an image in {name}.", 'Let each be {"image": path}.'
             )
+        for case in sections.get(name, ()):
+            for key in ("image", "projections", "label"):
+                _check_path(case.get(key), f"{source}/{LISTING}")
         if not all(isinstance(case.get("label", ""), str) for case in sections.get(name, ())):
             raise InputError(f"{source}/{LISTING}", f"has a label that is no path in {name}.", "Name a label map.")
     return sections
+
+
+def _check_path(path: Any, source: str) -> None:
+    """Refuses a relative path that leads out of the data set's folder; absolute ones are meant as they are."""
+    if not isinstance(path, str) or is_url(path):
+        return
+    leaves = not os.path.isabs(path) and os.path.normpath(path).split(os.sep)[0] == os.pardir
+    if leaves or "\0" in path:
+        raise InputError(source, f"names {path!r}, which is outside of its folder.", "Move or link the file into it.")
 
 
 def case_names(paths: Sequence[str], folder: Path) -> list[str]:
@@ -164,8 +176,11 @@ def case_names(paths: Sequence[str], folder: Path) -> list[str]:
     with underscores for separators.
 
     Raises:
-        InputError: when a file occurs twice.
+        InputError: when a file occurs twice, or has no name.
     """
+    nameless = [path for path in paths if not case_name(path).strip(".")]
+    if nameless:
+        raise InputError(folder, f"lists {nameless[0]!r}, which has no name.", "Name the volumes' files.")
     repeated = sorted({path for path in paths if paths.count(path) > 1}) if len(set(paths)) < len(paths) else []
     if repeated:
         raise InputError(folder, f"lists {', '.join(repeated)} more than once.", "List every case once.")

@@ -22,6 +22,7 @@ import numpy as np
 
 from bundle.atomic import atomic_path, check_output
 from bundle.data.checks import check_finite
+from bundle.data.npz_archive import read_npz
 from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry
 from bundle.physics.attenuation import (
@@ -160,8 +161,7 @@ def read_projections(path: str | os.PathLike) -> ProjectionSet:
     if not path.is_file():
         raise InputError(path, "does not exist.", "Check the path.")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_npz(path)
     except Exception as error:  # damaged archives raise a dozen kinds, zlib's and tokenize's among them
         raise InputError(
             path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from bundle.classical.orbit import Orbit
 from bundle.data.ct_volume import LPS_TO_RAS
 from bundle.data.load_projections import grid_affine, network_input, pixels_averaged, unit_to_patient
 from bundle.data.projection_file import ProjectionSet, read_projections
-from bundle.errors import naming
+from bundle.errors import InputError, naming
 from bundle.physics.acquisition import Acquisition
 from bundle.presets import ScanPreset
 from bundle.sampling.views import uniform_views
@@ -84,6 +85,7 @@ class LoadReconstructionInputd(MapTransform):
             all (all if None).
         acquisition: noise and other physics of the simulation.
         output_shape: voxels (x, y, z) of the reconstruction; the scan's if None.
+        folders: where the files may be, for servers whose clients name them; anywhere if None.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class LoadReconstructionInputd(MapTransform):
         num_views: int | None = None,
         acquisition: Acquisition | None = None,
         output_shape: Sequence[int] | None = None,
+        folders: Sequence[str] | None = None,
     ) -> None:
         super().__init__(keys)
         if len(self.keys) != 1:
@@ -102,6 +105,7 @@ class LoadReconstructionInputd(MapTransform):
         self.ct_transforms = ct_transforms
         self.num_views = num_views
         self.acquisition = acquisition
+        self.folders = None if folders is None else [Path(folder).resolve() for folder in folders]
         self.output_shape = tuple(scan.volume_shape if output_shape is None else output_shape)
 
     def load(self, source: str) -> ProjectionSet:
@@ -115,11 +119,18 @@ class LoadReconstructionInputd(MapTransform):
         views = _DEFAULT_VIEWS if self.num_views is None else self.num_views
         return project_ct(volume, self.scan, views, self.acquisition)
 
+    def _check_place(self, source: str) -> None:
+        """Refuses a file, or a link to one, outside of the folders."""
+        place = Path(source).resolve()
+        if self.folders is not None and not any(place.is_relative_to(folder) for folder in self.folders):
+            raise InputError(source, "is outside of the folders that may be read.", "See DEEPSPARSE_FOLDERS.")
+
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Transforms one item."""
         d = dict(data)
         (key,) = self.keys
         source = os.fspath(d[key])
+        self._check_place(source)
         with naming(source):
             loaded = self.load(source)
             inputs = network_input(loaded, self.scan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -185,6 +186,31 @@ def test_reconstruction_input_from_ct_and_from_file(tmp_path, scan, ct_file, ct_
     )
     with pytest.raises(InputError, match="9"):
         LoadReconstructionInputd("image", scan, ct_transforms, num_views=9)({"image": str(tmp_path / "scan.npz")})
+
+
+def test_reconstruction_input_only_from_some_folders(tmp_path, scan, ct_file, ct_transforms):
+    """As on a server, whose clients name files: no path and no link leads out."""
+    allowed, other = tmp_path / "allowed", tmp_path / "allowed2"
+    for folder in (allowed, other):
+        folder.mkdir()
+        shutil.copy(ct_file, folder / "ct.nii.gz")
+    (allowed / "link.nii.gz").symlink_to(other / "ct.nii.gz")
+    load = LoadReconstructionInputd("image", scan, ct_transforms, folders=[str(allowed)])
+    assert load({"image": str(allowed / "ct.nii.gz")})["image"].shape[0] == 6
+    for path in (other / "ct.nii.gz", allowed / ".." / "allowed2" / "ct.nii.gz", allowed / "link.nii.gz"):
+        with pytest.raises(InputError, match="outside of the folders"):
+            load({"image": str(path)})
+
+
+def test_reconstruction_input_describes_the_volume(scan, ct_file, ct_transforms):
+    """The projections' metadata are of the grid that will be reconstructed, over the CT's field of view."""
+    load = LoadReconstructionInputd("image", scan, ct_transforms, num_views=4, output_shape=(10, 9, 8))
+    image = load({"image": ct_file})
+    meta = image["image"].meta
+    assert tuple(meta["spatial_shape"]) == (10, 9, 8)
+    np.testing.assert_allclose(meta["original_affine"], np.asarray(image["image"].affine))
+    np.testing.assert_allclose(np.diag(meta["original_affine"])[:3], [-16, -18, 20])
+    np.testing.assert_array_equal(meta["matrices"], image["matrices"])
 
 
 def test_unit_to_patient_is_lps_to_ras(scan):

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 
 from bundle.errors import InputError
 from bundle.inferer import VolumeInferer
@@ -28,6 +29,16 @@ def test_equals_the_one_tensor_call(network, matrices):
     with torch.no_grad():
         expected = network(x, torch.linspace(0, 2, 5)).clamp(0, 1)
     torch.testing.assert_close(VolumeInferer(backend="numba")(x, network, matrices), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_matrices_may_come_with_the_inputs(network, matrices):
+    """For callers such as MONAI Label, which hand on the image alone."""
+    x = torch.rand(1, 5, 24, 32)
+    image = MetaTensor(x[0], meta={"matrices": matrices[0]})[None]
+    torch.testing.assert_close(VolumeInferer((4, 5, 6))(image, network), VolumeInferer((4, 5, 6))(x, network, matrices))
+    for lacking in (x, image[:, :4]):
+        with pytest.raises(InputError, match="matrices: are missing"):
+            VolumeInferer((4, 5, 6))(lacking, network)
 
 
 @pytest.mark.parametrize("backend", ["points", "auto"])
