@@ -13,6 +13,7 @@ from bundle.classical import DataConsistency, make_method
 from bundle.data.load_projections import network_input, pixels_averaged
 from bundle.data.projection_file import ProjectionSet
 from bundle.errors import InputError
+from bundle.fixed_tuples import pair
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import unpack_geometry
 from bundle.inference_files import inference_network
@@ -95,7 +96,7 @@ def _by_network(
     inputs = network_input(data, scan)
     image, matrices = (inputs[name][None].to(device) for name in ("projections", "matrices"))
     volume = VolumeInferer(output_shape=shape)(image, network.to(device).eval(), matrices)
-    window = tuple(scan.hu_window)
+    window = pair(scan.hu_window)
     if refine is not None:
         noise = None if photons is None else DetectorNoise(photons).averaged(pixels_averaged(data, scan))
         consistency = DataConsistency(refine, noise=noise, hu_window=window, mu_water_per_mm=data.mu_water_per_mm)

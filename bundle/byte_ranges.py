@@ -68,7 +68,7 @@ def read_into(parts: np.ndarray, path: str | os.PathLike, starts: Sequence[int])
 def _fill(row: np.ndarray, file: io.RawIOBase) -> None:
     filled = 0
     while filled < len(row):  # the system gives at most 2 GiB at a time
-        count = file.readinto(memoryview(row)[filled:])
+        count = file.readinto(row.data[filled:])
         if not count:
             raise EOFError("it ends too early")
         filled += count

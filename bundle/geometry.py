@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ ROW_DIRECTIONS = ("+z", "-z")
 MOST_ELEMENTS = 2**33
 """Voxels of a volume, or pixels of a detector, beyond which a size is a mistake or an attack (2048 along each axis)."""
 
+_UNKNOWN_ANGLES = np.array(np.nan)  # as many as there are views
 _PER_VIEW_VECTORS = ("source_mm", "detector_centre_mm", "u_axis", "v_axis")
 
 
@@ -60,7 +61,7 @@ class ConeBeamGeometry:
     volume_shape: tuple[int, int, int]
     voxel_mm: tuple[float, float, float]
     volume_centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    angles_rad: np.ndarray | None = None
+    angles_rad: np.ndarray = field(default_factory=lambda: _UNKNOWN_ANGLES)
 
     def __post_init__(self) -> None:
         for name in _PER_VIEW_VECTORS:
@@ -73,7 +74,8 @@ class ConeBeamGeometry:
                     f"has {len(getattr(self, name))} views where source_mm has {views}.",
                     "Give one vector per view.",
                 )
-        angles = np.full(views, np.nan) if self.angles_rad is None else np.array(self.angles_rad, dtype=np.float64)
+        known = self.angles_rad is not None and self.angles_rad is not _UNKNOWN_ANGLES  # None in records
+        angles = np.array(self.angles_rad, dtype=np.float64) if known else np.full(views, np.nan)
         if angles.shape != (views,):
             raise InputError(
                 "geometry.angles_rad", f"has shape {angles.shape} for {views} views.", "Give one angle per view."
@@ -264,12 +266,12 @@ def circular(
     sod_mm: float,
     sdd_mm: float,
     detector_shape: Sequence[int],
-    pixel_mm: Sequence[float],
+    pixel_mm: Sequence[float] | np.ndarray,
     volume_shape: Sequence[int],
-    voxel_mm: Sequence[float],
+    voxel_mm: Sequence[float] | np.ndarray,
     detector_offset_mm: Sequence[float] = (0.0, 0.0),
     row_direction: str = "+z",
-    volume_centre_mm: Sequence[float] = (0.0, 0.0, 0.0),
+    volume_centre_mm: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
 ) -> ConeBeamGeometry:
     """A circular orbit about the z axis.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -38,7 +40,7 @@ def unpack_geometry(rows: torch.Tensor) -> ConeBeamGeometry:
         InputError: when the rows make no geometry.
     """
     table = rows.detach().cpu().double().numpy()
-    parts = {name: table[:, 3 * i : 3 * i + 3] for i, name in enumerate(_VECTORS)}
+    parts: dict[str, Any] = {name: table[:, 3 * i : 3 * i + 3] for i, name in enumerate(_VECTORS)}
     start = 3 * len(_VECTORS)
     parts["angles_rad"] = table[:, start]
     start += 1

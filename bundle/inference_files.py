@@ -65,5 +65,6 @@ def inference_network(
     parser.read_config(inference_files(checkpoint, config))
     changes = {"bundle_root": str(ROOT), "checkpoint": checkpoint, "preset": preset}
     parser.update({key: value for key, value in changes.items() if value is not None})
-    network = load_network(parser.get_parsed_content("network_def"), parser.get_parsed_content("checkpoint"))
+    network: DiCE = parser.get_parsed_content("network_def")
+    load_network(network, parser.get_parsed_content("checkpoint"))
     return network, parser.get_parsed_content("scan")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bundle.errors import InputError
+from bundle.fixed_tuples import triple
 from bundle.geometry import ConeBeamGeometry
 
 __all__ = ["geometry_of_matrices"]
@@ -55,8 +56,8 @@ def geometry_of_matrices(
         v_axis=_perpendicular(directions[:, :, 0] / length[:, :1], directions[:, :, 1] / length[:, 1:2]),
         detector_shape=(rows, columns),
         pixel_mm=(1.0, float(pixel_u_mm.mean())),
-        volume_shape=tuple(volume_shape),
-        voxel_mm=tuple(size_mm / volume_shape),
+        volume_shape=triple(volume_shape),
+        voxel_mm=triple(size_mm / volume_shape),
     )
 
 

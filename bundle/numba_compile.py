@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numba
 
@@ -15,7 +16,7 @@ def compile_kernel(function: Callable) -> Callable:
     Kernels release the interpreter's lock. They may contract and reorder products, but they keep what is not finite:
     a comparison with NaN is what it is in Python.
     """
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither the kernel's folder nor the user's is writable

@@ -49,11 +49,11 @@ def requiring(package: str, purpose: str, module: str = "") -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        absent = isinstance(error, ModuleNotFoundError) and error.name is not None
-        missing = error.name.split(".")[0] if absent else package
+        name = error.name if isinstance(error, ModuleNotFoundError) else None
+        missing = package if name is None else name.split(".")[0]
         install = package if missing == module.split(".")[0] else _INSTALLED_AS.get(missing, missing)
         importer = "" if install == package else f", which {package} imports"
-        reason = "" if absent else f" (it cannot be imported: {error})"
+        reason = "" if name is not None else f" (it cannot be imported: {error})"
         raise ImportError(
             f"{purpose} needs the package {install}{importer}{reason}. Install it with: pip install {install}"
         ) from error

@@ -23,7 +23,7 @@ class Ellipsoid:
     """
 
     centre_mm: Sequence[float]
-    radii_mm: Sequence[float]
+    radii_mm: Sequence[float] | np.ndarray
     value: float
 
 

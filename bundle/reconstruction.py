@@ -13,6 +13,7 @@ from bundle.classical.methods import Method
 from bundle.data.load_projections import grid_affine, unit_to_patient
 from bundle.data.projection_file import ProjectionSet
 from bundle.data.volume_output import VolumeOutput
+from bundle.fixed_tuples import pair
 from bundle.geometry import ConeBeamGeometry
 from bundle.physics.attenuation import normalised_to_unit_integral, unit_to_hu
 from bundle.physics.noise import DetectorNoise
@@ -38,7 +39,7 @@ def at_own_resolution(
     """
     geometry = data.geometry if output_shape is None else data.geometry.with_volume(output_shape)
     at_air = data.quantity == "attenuation" or data.hu_window[0] == _HU_WINDOW[0]
-    window = _HU_WINDOW if at_air else tuple(data.hu_window)
+    window = _HU_WINDOW if at_air else pair(data.hu_window)
     integrals = normalised_to_unit_integral(data.normalised(window)).astype(np.float32)
     return torch.from_numpy(integrals).to(device)[None], geometry, window
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -92,9 +92,9 @@ def _strip(volume: np.ndarray, voxel_mm: Sequence[float]) -> torch.Tensor:
 def name_edges(axes: Axes, letters: Sequence[str], colour: str = "gold") -> None:
     """Writes the patient's sides at the left, right, top and bottom edge of a panel."""
     box = {"boxstyle": "round,pad=0.1", "facecolor": "black", "edgecolor": "none", "alpha": 0.5}
+    style: dict[str, Any] = {"color": colour, "fontsize": 9, "fontweight": "bold", "bbox": box}
     for (x, y, across, along), text in zip(_EDGES, letters):
-        style = {"ha": across, "va": along, "color": colour, "fontsize": 9, "fontweight": "bold", "bbox": box}
-        axes.text(x, y, text, transform=axes.transAxes, **style)
+        axes.text(x, y, text, transform=axes.transAxes, ha=across, va=along, **style)
 
 
 def shortened(text: str, longest: int) -> str:

@@ -52,12 +52,11 @@ class FDK:
         weights = cosine * (redundancy_weights(orbit) * orbit.gap_rad[:, None])[:, None]
         isocentre = np.abs(np.sum(geometry.source_mm * geometry.normal, axis=1))
         pitch_mm = geometry.pixel_mm[1] * isocentre / depth[:, 0, 0]
-        as_tensor = {"dtype": projections.dtype, "device": projections.device}
-        weighted = projections * torch.as_tensor(weights, **as_tensor)
+        weighted = projections * torch.as_tensor(weights).to(projections)
         if orbit.is_full_turn:
             weighted, geometry = _centred(weighted, geometry)
         filtered = ramp_filter(
-            weighted, torch.as_tensor(pitch_mm, **as_tensor)[:, None, None], self.hann_cut, self.extend
+            weighted, torch.as_tensor(pitch_mm).to(projections)[:, None, None], self.hann_cut, self.extend
         )
         return weighted_back_projection(filtered, geometry)
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from bundle.classical.sart import inverse_sums, starting_volume
 from bundle.classical.tv_steps import move_edges, move_volume
 from bundle.errors import InputError
+from bundle.fixed_tuples import pair
 from bundle.geometry import ConeBeamGeometry
 from bundle.projector import ConeBeamProjector
 
@@ -121,8 +122,8 @@ def _halved(geometry: ConeBeamGeometry) -> ConeBeamGeometry:
         )
     return replace(
         geometry.with_volume([n // 2 for n in shape]),
-        detector_shape=tuple(n // 2 for n in detector),
-        pixel_mm=tuple(2 * size for size in geometry.pixel_mm),
+        detector_shape=pair(n // 2 for n in detector),
+        pixel_mm=pair(2 * size for size in geometry.pixel_mm),
     )
 
 

@@ -81,7 +81,7 @@ class AnatomyVolumed(Transform):
                 raise InputError("source", f"is {data.get('source')!r}.", f"Let it be one of {', '.join(makers)}.")
             hu = makers[data["source"]](data)
         volume = hu_to_unit(hu, self.scan.hu_window)
-        kept = {key: data[key] for key in _KEPT if key in data}
+        kept: dict[Hashable, Any] = {key: data[key] for key in _KEPT if key in data}
         return {**kept, "image": volume if self.keep_on_device else volume.cpu()}
 
     def _painted(self, item: Mapping[Hashable, Any]) -> torch.Tensor:
@@ -131,7 +131,8 @@ class AnatomyVolumed(Transform):
         if label is None:
             return hu, None, voxel_mm
         read = Orientation(axcodes="LPS", labels=None)(read_ct(label, check_hu=False))
-        if read.shape != hu.shape or not np.allclose(read.affine, affine, atol=0.1 * min(voxel_mm)):
+        read_affine = read.affine  # type: ignore[attr-defined]  # Orientation keeps the MetaTensor
+        if read.shape != hu.shape or not np.allclose(read_affine, affine, atol=0.1 * min(voxel_mm)):
             raise InputError(label, f"is on another grid than {image}.", "Resample the label map to its CT's grid.")
         labels = read.as_subclass(torch.Tensor).round()
         if float(labels.min()) < 0 or float(labels.max()) > 32767:

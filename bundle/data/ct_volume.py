@@ -8,12 +8,12 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from monai.data import ITKReader, MetaTensor, NibabelReader
+from monai.data import ImageReader, ITKReader, MetaTensor, NibabelReader
 from monai.transforms import LoadImage
 
 from bundle.atomic import check_output
 from bundle.data.checks import check_finite, check_hounsfield, check_spatial
-from bundle.data.nifti import write_nifti
+from bundle.data.nifti import load_nifti, write_nifti
 from bundle.errors import InputError
 
 __all__ = [
@@ -64,6 +64,7 @@ def read_ct(path: str | os.PathLike, check_hu: bool = True) -> MetaTensor:
     if not path.exists():
         raise InputError(path, "does not exist.", "Check the path.")
     name = path.name.lower()
+    reader: ImageReader
     if path.is_dir():
         _check_dicom_folder(path)
         reader = _itk_reader(path)
@@ -154,8 +155,11 @@ def check_nifti_header(path: Path) -> None:
     """
     try:
         # As stored: nib.load replaces spacings that make no sense with ones that do.
-        with nib.openers.ImageOpener(path) as file:
-            header = type(nib.load(path).header).from_fileobj(file, check=False)
+        kind = type(load_nifti(path).header)
+        if not issubclass(kind, nib.Nifti1Header):
+            raise ValueError("it is no NIfTI file")
+        with nib.openers.ImageOpener(str(path)) as file:
+            header = kind.from_fileobj(file, check=False)
     except Exception as error:
         raise unreadable(path, error) from error
     spacing = np.asarray(header["pixdim"][1:4], dtype=float)

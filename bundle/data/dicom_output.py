@@ -97,7 +97,7 @@ def write_dicom_series(
             image.ImagePositionPatient = _decimals(pydicom, (affine_lps @ [0.0, 0.0, number, 1.0])[:3])
             image.PixelData = np.ascontiguousarray(stored[:, :, number].T).tobytes()
             image.file_meta = pydicom.dataset.FileMetaDataset()
-            image.file_meta.TransferSyntaxUID = _EXPLICIT_LITTLE_ENDIAN
+            image.file_meta.TransferSyntaxUID = pydicom.uid.UID(_EXPLICIT_LITTLE_ENDIAN)
             pydicom.dcmwrite(partial / f"{number + 1:04d}.dcm", image, enforce_file_format=True)
 
 
@@ -116,8 +116,8 @@ def _common(
     image.SpecificCharacterSet = "ISO_IR 192"
     if patient_from is not None:
         _join(pydicom, image, Path(patient_from))
-    digest = hashlib.sha256(np.ascontiguousarray(hu, dtype="<f4"))
-    digest.update(np.ascontiguousarray(affine_ras, dtype="<f8"))
+    digest = hashlib.sha256(np.ascontiguousarray(hu, dtype="<f4").data)
+    digest.update(np.ascontiguousarray(affine_ras, dtype="<f8").data)
     entropy = [digest.hexdigest(), method, str(image.get("StudyInstanceUID"))]
     for keyword in ("StudyInstanceUID", "FrameOfReferenceUID", "SeriesInstanceUID"):
         if not image.get(keyword):

@@ -18,6 +18,7 @@ from monai.transforms import MapTransform
 from bundle.data.ct_volume import LPS_TO_RAS
 from bundle.data.projection_file import ProjectionSet, read_projections
 from bundle.errors import InputError, naming
+from bundle.fixed_tuples import pair
 from bundle.geometry_rows import pack_geometry
 from bundle.presets import ScanPreset
 
@@ -61,17 +62,17 @@ def network_input(data: ProjectionSet, scan: ScanPreset) -> dict[str, torch.Tens
         "projections" [views, V, U], "matrices" [views, 3, 4] and "angles_rad" [views], all float32, and "geometry"
         [views, 26] float64 (see pack_geometry).
     """
-    geometry, values = data.geometry, data.normalised(tuple(scan.hu_window))
+    geometry, values = data.geometry, data.normalised(pair(scan.hu_window))
     if geometry.row_direction() != scan.row_direction:
         geometry, values = geometry.flip_rows(), values[:, ::-1].copy()
     projections = torch.as_tensor(values, dtype=torch.float32)
-    wanted = tuple(scan.detector_shape)
+    wanted = pair(scan.detector_shape)
     for axis, (stored, n) in enumerate(zip(geometry.detector_shape, wanted)):
         if stored != n:
             size = (n, projections.shape[2]) if axis == 0 else (projections.shape[1], n)
             options = {"mode": "area"} if stored > n else {"mode": "bilinear", "align_corners": False}
             projections = F.interpolate(projections[:, None], size=size, **options)[:, 0]
-    pixel_mm = tuple(n * d / w for n, d, w in zip(geometry.detector_shape, geometry.pixel_mm, wanted))
+    pixel_mm = pair(n * d / w for n, d, w in zip(geometry.detector_shape, geometry.pixel_mm, wanted))
     geometry = replace(geometry, detector_shape=wanted, pixel_mm=pixel_mm)
     return {
         "projections": projections,

@@ -195,8 +195,9 @@ def read_projections(path: str | os.PathLike) -> ProjectionSet:
     wrong = [name for name in numeric if arrays[name].dtype.kind != "f"]
     if wrong:
         raise InputError(path, f"has entries that are not floating point: {', '.join(wrong)}.", "See docs/geometry.md.")
+    vectors: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
     with naming(path):
-        geometry = ConeBeamGeometry(**{name: arrays[name] for name in _ARRAYS}, **sizes)
+        geometry = ConeBeamGeometry(**vectors, **sizes)
     data = ProjectionSet(
         projections=arrays["projections"].astype(np.float32),
         geometry=geometry,

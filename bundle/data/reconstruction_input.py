@@ -19,6 +19,7 @@ from bundle.data.ct_volume import LPS_TO_RAS
 from bundle.data.load_projections import grid_affine, network_input, pixels_averaged, unit_to_patient
 from bundle.data.projection_file import ProjectionSet, read_projections
 from bundle.errors import InputError, naming
+from bundle.fixed_tuples import pair
 from bundle.physics.acquisition import Acquisition
 from bundle.presets import ScanPreset
 from bundle.sampling.views import uniform_views
@@ -59,7 +60,7 @@ def project_ct(
     return ProjectionSet(
         projections.cpu().numpy(),
         geometry,
-        hu_window=tuple(scan.hu_window),
+        hu_window=pair(scan.hu_window),
         world_to_patient=patient_affine_lps @ np.linalg.inv(geometry.volume_affine),
         provenance={"simulated_from": str(volume.meta.get("filename_or_obj", "")), "preset": scan.name},
     )

@@ -12,6 +12,7 @@ from torch.utils.data import get_worker_info
 
 from bundle.data.load_projections import network_input
 from bundle.data.projection_file import ProjectionSet
+from bundle.fixed_tuples import pair
 from bundle.physics.acquisition import Acquisition
 from bundle.physics.noise import case_generator
 from bundle.presets import ScanPreset
@@ -57,6 +58,6 @@ class SimulateProjectionsd(Transform):
         volume = convert_to_tensor(d[self.key], dtype=torch.float32, device=device)[None]
         generator = case_generator(self.seed, d.get("case"), device)
         projections = simulate_projections(volume, geometry, self.scan.hu_window, self.acquisition, generator)
-        stored = ProjectionSet(projections[0].cpu().numpy(), geometry, hu_window=tuple(self.scan.hu_window))
+        stored = ProjectionSet(projections[0].cpu().numpy(), geometry, hu_window=pair(self.scan.hu_window))
         d.update(network_input(stored, self.scan))
         return d

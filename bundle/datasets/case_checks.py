@@ -39,8 +39,8 @@ def _problem(case: RawCase, namesakes: Sequence[RawCase], source: Path) -> Input
     if fault:
         return InputError(case.image, f"gives a case the name {case.name!r}, which {fault}.", "Rename it.")
     if len(namesakes) > 1:
-        files = " and ".join(str(each.image) for each in namesakes)
-        return InputError(files, f"are {len(namesakes)} cases of one name, {case.name}.", "Rename all but one.")
+        images = " and ".join(str(each.image) for each in namesakes)
+        return InputError(images, f"are {len(namesakes)} cases of one name, {case.name}.", "Rename all but one.")
     # Links first: what lies elsewhere is none of ours to open.
     for raw in (case.image, case.label):
         if raw is not None and not is_inside(raw.path, source):

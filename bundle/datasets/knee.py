@@ -48,6 +48,5 @@ def _is_side(folder: str) -> bool:
 
 def _patient(name: str) -> str:
     """The sex and the number, without the side and however the number is padded."""
-    sex, number = _KNEE.fullmatch(name).groups()
-    number = number.strip("_- ")
-    return f"{sex.upper()}{number.lstrip('0') or number}"
+    number = name[2:].strip("_- ")
+    return f"{name[0].upper()}{number.lstrip('0') or number}"

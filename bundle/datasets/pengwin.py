@@ -46,10 +46,10 @@ def find(source: Path) -> list[RawCase]:
         elif role == "image":
             images.append(RawCase(name, name, file))
         else:
-            problem = InputError(
+            unclear = InputError(
                 file, "may be an image or a label.", "Put it into a folder or archive named images or labels."
             )
-            cases.append(RawCase(name, name, file, problem=problem))
+            cases.append(RawCase(name, name, file, problem=unclear))
     return cases + [with_label(case, labels.get(case.name, []), needed=True) for case in images]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from bundle.data.checks import check_finite, check_hounsfield
@@ -16,6 +15,7 @@ from bundle.data.ct_volume import (
     check_text_header,
     unreadable,
 )
+from bundle.data.nifti import load_nifti
 from bundle.datasets.archives import extracted
 from bundle.datasets.detached_data import check_compressed, data_files
 from bundle.datasets.dicom_series import read_dicom_series
@@ -100,7 +100,7 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     check_nifti_header(path)
     try:
         # One slice after the other from a file that stays open, so that neither stored nor scaled copies are held.
-        image = nib.load(path, mmap=False, keep_file_open=True)
+        image = load_nifti(path, mmap=False, keep_file_open=True)
         stack = SliceStack(image.shape, path)
         for k in range(image.shape[2]):
             stack.put(k, np.asanyarray(image.dataobj[..., k]))

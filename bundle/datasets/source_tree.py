@@ -70,7 +70,9 @@ def search(folder: Path, source: Path | None = None) -> SourceTree:
         tree.folders.append((Path(place), files))
         for path in files:
             if _leads_nowhere(path) and not path.name.startswith(".") and not path.name.lower().endswith(_FILES):
-                tree.problems.append(unusable(path, folder_problem(path)))
+                problem = folder_problem(path)
+                if problem is not None:
+                    tree.problems.append(unusable(path, problem))
     return tree
 
 

@@ -69,9 +69,12 @@ def write_bundle(root: str | os.PathLike, output: str | os.PathLike, version: st
             raise InputError(
                 root / file, f"has {size / 2**20:.0f} MB, more than {LARGEST_MB}.", "List it in large_files.yml."
             )
-    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
+    with (
+        atomic_path(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed,
+    ):
         for part in files:
             entry = zipfile.ZipInfo(f"{name}/{part.as_posix()}", _EARLIEST)
             entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
-            file.writestr(entry, (root / part).read_bytes())
+            packed.writestr(entry, (root / part).read_bytes())
     return path

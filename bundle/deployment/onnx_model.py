@@ -26,7 +26,7 @@ def write(network: DiCE, scan: ScanPreset, description: str, path: Path) -> None
     passes = require("onnx_ir.passes.common", "onnxscript", "an export to ONNX")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # about the exporter's own code
-        model = torch.onnx.export(
+        model = torch.onnx.export(  # type: ignore[union-attr]  # never None with dynamo
             trace(network, scan),
             input_names=[INPUT],
             output_names=[OUTPUT],

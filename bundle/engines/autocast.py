@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ class AutocastInferer(Inferer):
         self.device_type = device_type
         self.options = options
 
-    def __call__(self, inputs: torch.Tensor, network: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """The other inferer's result."""
         with torch.autocast(self.device_type, **self.options):
             return self.inferer(inputs, network, *args, **kwargs)

@@ -58,7 +58,7 @@ class _PrepareProjections(PrepareBatch):
     ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict[str, Any]]:
         """Gives projections [B, views, V, U], the target, and the network's other arguments by name."""
         device, options = torch.device(device or "cpu"), {"non_blocking": non_blocking, **kwargs}
-        arguments = {name: _plain(batchdata[name]).to(device, **options) for name in self.passed_on}
+        arguments: dict[str, Any] = {name: _plain(batchdata[name]).to(device, **options) for name in self.passed_on}
         if "prior" in batchdata:
             arguments["prior"] = _plain(batchdata["prior"]).to(device, **options).float()
         mask = _plain(batchdata["sparse_mask"])

@@ -15,6 +15,7 @@ from bundle.errors import InputError
 from bundle.handlers.epoch_seeder import EpochSeeder
 from bundle.losses import StageLoss
 from bundle.networks import DiCE, PointForward
+from bundle.networks.quantizer import FeatureQuantizer
 
 __all__ = ["DatasetAdaptationTrainer", "HyViPTrainer", "SparseViewTrainer", "ViewAdjustmentTrainer", "loss_terms"]
 
@@ -77,8 +78,9 @@ class SparseViewTrainer(SupervisedTrainer):
         EpochSeeder(rank).attach(self)
         self.check_stage(self.dice, loss_function)
         if self.compile:
-            for quantizer in self.dice.embedding.quantizers:
-                quantizer.stay_out_of_graphs()
+            for module in self.dice.embedding.quantizers:
+                if isinstance(module, FeatureQuantizer):
+                    module.stay_out_of_graphs()
         self.add_event_handler(IterationEvents.LOSS_COMPLETED, self._fetch_loss)
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._check_loss)
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip_gradient)
@@ -86,7 +88,7 @@ class SparseViewTrainer(SupervisedTrainer):
     @property
     def dice(self) -> DiCE:
         """The network under its wrappers."""
-        module = self.network
+        module: Any = self.network
         while not isinstance(module, DiCE):
             compiled = getattr(module, "_orig_mod", None)
             module = compiled or (module.network if isinstance(module, PointForward) else module.module)
@@ -97,13 +99,17 @@ class SparseViewTrainer(SupervisedTrainer):
         _expect("network_def#denoise_blocks", network.embedding.denoises, False)
         _expect("loss#denoising_weight > 0", loss.denoising_weight > 0, False)
 
-    def _iteration(self, engine: Engine, batchdata: dict[str, torch.Tensor]) -> list[dict[str, Any]]:
+    def _iteration(  # type: ignore[override]  # MONAI's handlers take lists, too
+        self, engine: SupervisedTrainer, batchdata: dict[str, torch.Tensor]
+    ) -> list[dict[str, Any]]:
         """Gives the batch's output as the only item of a list, which MONAI's handlers take for a decollated batch."""
         return [super()._iteration(engine, batchdata)]
 
     def _fetch_loss(self, engine: Engine) -> None:
         """Starts copying the loss to the host; on a GPU the backward pass is queued meanwhile."""
-        values = {"loss": engine.state.output[CommonKeys.LOSS].detach(), **self.loss_function.terms}
+        state: Any = engine.state  # ignite calls batch and output numbers
+        loss: Any = self.loss_function
+        values = {"loss": state.output[CommonKeys.LOSS].detach(), **loss.terms}
         self._fetched = list(values), torch.stack(list(values.values())).to("cpu", non_blocking=True)
         self._copied = None
         if self.state.device.type == "cuda":
@@ -114,9 +120,10 @@ class SparseViewTrainer(SupervisedTrainer):
         names, values = self._fetched
         if self._copied is not None:
             self._copied.synchronize()
-        engine.state.output["terms"] = terms = dict(zip(names, values.tolist()))
+        state: Any = engine.state
+        state.output["terms"] = terms = dict(zip(names, values.tolist()))
         if not math.isfinite(terms["loss"]):
-            cases = ", ".join(sorted({str(name) for name in ensure_tuple(engine.state.batch.get("case", "unknown"))}))
+            cases = ", ".join(sorted({str(name) for name in ensure_tuple(state.batch.get("case", "unknown"))}))
             parts = ", ".join(f"{name} {value:.4g}" for name, value in terms.items() if name != "loss")
             raise InputError(
                 f"case {cases}",

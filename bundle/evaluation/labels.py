@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from bundle.byte_ranges import is_url
 from bundle.data.ct_volume import check_nifti_header, unreadable
 from bundle.data.datalist import LISTING, load_datalist, read_listing
 from bundle.data.grids import Volume, on_grid
+from bundle.data.nifti import load_nifti
 from bundle.data.structures import parse_structures
 from bundle.errors import InputError
 from bundle.prepared.case import DESCRIPTION, PreparedCase
@@ -138,7 +138,7 @@ def read_labels(source: str | Path, structures: LabelStructures, grid: Volume) -
             raise InputError(source, "does not exist.", "Correct the case's label in dataset.json.")
         check_nifti_header(Path(source))
         try:
-            image = nib.load(source)
+            image = load_nifti(source)
             labels, affine = np.asarray(image.dataobj), image.affine
         except Exception as error:  # damaged files raise many kinds
             raise unreadable(Path(source), error) from error

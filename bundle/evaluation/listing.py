@@ -97,7 +97,8 @@ def _of_row(table: Path, number: int, row: dict[str, str]) -> Reconstruction:
         if not file.exists():
             raise InputError(file, f"does not exist, but line {number} of {table} names it.", f"Correct its {name}.")
     scan = Perturbation(perturbation, level if row.get("level") else None, row.get("unit") or "")
-    return Reconstruction(row["case"], row["method"], int(views), perturbation=scan, **files)
+    labels = files.get("labels")
+    return Reconstruction(row["case"], row["method"], int(views), files["volume"], files["truth"], labels, scan)
 
 
 def _number(text: str) -> float | None:

@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 
 from bundle.data.grids import Volume
-from bundle.data.nifti import write_nifti
+from bundle.data.nifti import load_nifti, write_nifti
 from bundle.errors import naming
 from bundle.json_files import read_json_object, write_json
 from bundle.segmentation.segmenter import Segmenter
@@ -54,7 +54,7 @@ class MaskStore:
         note, made_from = self.folder / f"{name}.json", {"volume": checksum(volume), "segmenter": self.identity}
         if path.is_file() and read_json_object(note) == made_from:
             with suppress(OSError, nib.filebasedimages.ImageFileError, ValueError):  # damaged, so made again
-                return np.asarray(nib.load(path).dataobj), path
+                return np.asarray(load_nifti(path).dataobj), path
         with naming(source):
             labels = self.segmenter(*volume)
         note.unlink(missing_ok=True)  # a label map beside it is another's from now on
@@ -68,5 +68,5 @@ def checksum(volume: Volume, **settings: Any) -> str:
     values, affine = volume
     told = json.dumps([values.shape, str(values.dtype), np.round(affine, 6).tolist(), settings], sort_keys=True)
     digest = hashlib.sha256(told.encode())
-    digest.update(np.ascontiguousarray(values))
+    digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()

@@ -61,7 +61,8 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
         super().attach(engine)
         for checkpoint in (self._final_checkpoint, self._key_metric_checkpoint, self._interval_checkpoint):
             if checkpoint is not None:
-                remove_partial(self.save_dir, checkpoint.save_handler.filename or "checkpoint*.pt")
+                fixed = getattr(checkpoint.save_handler, "filename", None)
+                remove_partial(self.save_dir, fixed or "checkpoint*.pt")
         if self.with_trainer:
             self.save_dict["trainer"] = engine
 

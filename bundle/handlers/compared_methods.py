@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import unpack_geometry
 from bundle.physics.attenuation import normalised_to_unit_integral
 
-__all__ = ["UNTRAINED", "VOLUMES", "ComparedMethods", "measured_scan", "planned_views"]
+__all__ = ["UNTRAINED", "VOLUMES", "ComparedMethods", "items_and_outputs", "measured_scan", "planned_views"]
 
 VOLUMES = "volumes"
 """Entry of an engine's output: [1, X, Y, Z] volumes by name of the method."""
@@ -40,6 +40,12 @@ def measured_scan(item: Mapping[str, Any], output: Mapping[str, Any]) -> tuple[t
         projections, rows = projections[sparse.to(projections.device)], rows[sparse.to(rows.device)]
     geometry = unpack_geometry(torch.as_tensor(rows)).with_volume(output[CommonKeys.PRED].shape[1:])
     return normalised_to_unit_integral(torch.as_tensor(projections).float())[None], geometry
+
+
+def items_and_outputs(engine: Engine) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every item of an engine's decollated batch, with the engine's output for it."""
+    state: Any = engine.state  # ignite calls batch and output numbers
+    return zip(state.batch, state.output)
 
 
 def planned_views(item: Mapping[str, Any]) -> int:
@@ -79,7 +85,7 @@ class ComparedMethods:
     @torch.no_grad()
     def __call__(self, engine: Engine) -> None:
         """Adds the volumes to the iteration's outputs."""
-        for item, output in zip(engine.state.batch, engine.state.output):
+        for item, output in items_and_outputs(engine):
             projections, geometry = measured_scan(item, output)
             initial = output[CommonKeys.PRED][None].float()
             volumes = {name: method(projections, geometry) for name, method in self.methods.items()}

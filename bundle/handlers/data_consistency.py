@@ -15,7 +15,7 @@ from monai.utils import CommonKeys
 
 from bundle.atomic import check_output
 from bundle.classical import DataConsistency, view_residuals
-from bundle.handlers.compared_methods import VOLUMES, measured_scan, planned_views
+from bundle.handlers.compared_methods import VOLUMES, items_and_outputs, measured_scan, planned_views
 from bundle.tables import read_rows, write_rows
 
 __all__ = ["RefineReconstruction", "ResidualTable"]
@@ -41,7 +41,9 @@ class RefineReconstruction:
     @torch.no_grad()
     def __call__(self, engine: Engine) -> None:
         """Refines the iteration's volumes."""
-        for item, output in zip(engine.state.batch, engine.state.output):
+        if self.refine is None:
+            return
+        for item, output in items_and_outputs(engine):
             projections, geometry = measured_scan(item, output)
             refine = _for_item(self.refine, item)
             output[CommonKeys.PRED] = refine(projections, geometry, output[CommonKeys.PRED][None].float())[0]
@@ -91,7 +93,7 @@ class ResidualTable:
     @torch.no_grad()
     def __call__(self, engine: Engine) -> None:
         """Adds the iteration's volumes."""
-        for item, output in zip(engine.state.batch, engine.state.output):
+        for item, output in items_and_outputs(engine):
             projections, geometry = measured_scan(item, output)
             planned = planned_views(item) if "sparse_mask" in item else geometry.num_views
             variance = None if self.noise is None else _for_item(self.noise, item).noise_variance(projections)
@@ -106,12 +108,12 @@ class ResidualTable:
                     *(name, mean, worst.view, worst.angle_deg, 100 * worst.relative),
                 )
         if self.path is not None:
-            write_rows(self._others() + self.rows, self.path)
+            write_rows(self._others(self.path) + self.rows, self.path)
 
-    def _others(self) -> list[dict[str, Any]]:
+    def _others(self, path: Path) -> list[dict[str, Any]]:
         """Rows of the file that these do not replace."""
         new = {tuple(str(row[key]) for key in _IDENTITY) for row in self.rows}
-        rows = read_rows(self.path) if self.keep_others else []
+        rows = read_rows(path) if self.keep_others else []
         return [row for row in rows if tuple(row.get(key, "") for key in _IDENTITY) not in new]
 
 

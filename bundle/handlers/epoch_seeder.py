@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,13 +33,14 @@ class EpochSeeder:
 
     def __call__(self, engine: Engine) -> None:
         """Seeds for the epoch that starts."""
-        state = int(np.random.SeedSequence([engine.state.seed, engine.state.epoch, self.rank]).generate_state(1)[0])
+        seed: Any = engine.state.seed  # every trainer has one
+        state = int(np.random.SeedSequence([seed, engine.state.epoch, self.rank]).generate_state(1)[0])
         random.seed(state)
         np.random.seed(state)
         torch.manual_seed(state)
-        loader = engine.state.dataloader
+        loader: Any = engine.state.dataloader
         if hasattr(loader, "dataset"):
             set_rnd(loader.dataset, seed=state)
-        sampler = getattr(loader, "sampler", None)
+        sampler: Any = getattr(loader, "sampler", None)
         if hasattr(sampler, "set_epoch"):
             sampler.set_epoch(engine.state.epoch)

@@ -14,7 +14,7 @@ from monai.utils import CommonKeys
 
 import bundle
 from bundle.checkpoint import weights_hash
-from bundle.handlers.compared_methods import UNTRAINED, VOLUMES, planned_views
+from bundle.handlers.compared_methods import UNTRAINED, VOLUMES, items_and_outputs, planned_views
 from bundle.metrics import quality
 from bundle.presets import ScanPreset
 from bundle.tables import read_rows, write_rows
@@ -74,7 +74,7 @@ class MetricsTable:
         self._weights = weights_hash(self.network)[:16]
 
     def _collect(self, engine: Engine) -> None:
-        for item, output in zip(engine.state.batch, engine.state.output):
+        for item, output in items_and_outputs(engine):
             target = output[CommonKeys.LABEL][0].float().cpu().numpy()
             geometry = np.ascontiguousarray(item["matrices"].cpu(), dtype=np.float32)
             for method, volume in {self.method: output[CommonKeys.PRED], **output.get(VOLUMES, {})}.items():

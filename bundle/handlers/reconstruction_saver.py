@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from bundle.atomic import check_output
 from bundle.data.ct_volume import write_hu
 from bundle.data.load_projections import grid_affine
 from bundle.data.volume_output import VolumeOutput
-from bundle.handlers.compared_methods import VOLUMES, planned_views
+from bundle.handlers.compared_methods import VOLUMES, items_and_outputs, planned_views
 from bundle.physics.attenuation import unit_to_hu
 from bundle.presets import ScanPreset
 
@@ -69,8 +71,10 @@ class ReconstructionSaver:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def _check_all(self, engine: Engine) -> None:
-        items = getattr(engine.state.dataloader.dataset, "data", []) if self.output is None else []
-        for item in items:
+        if self.output_dir is None:
+            return
+        loader: Any = engine.state.dataloader
+        for item in getattr(loader.dataset, "data", []):
             if "case" in item and "num_sparse" in item:
                 path = volume_path(self.output_dir, item["case"], item["num_sparse"])
                 compared = glob.escape(path.name.removesuffix(".nii.gz")) + "_*.nii.gz"
@@ -79,22 +83,25 @@ class ReconstructionSaver:
 
     def __call__(self, engine: Engine) -> None:
         """Saves the iteration's reconstructions."""
-        for item, output in zip(engine.state.batch, engine.state.output):
-            prediction = output[CommonKeys.PRED][0]
+        for item, output in items_and_outputs(engine):
             if self.output is not None:
+                prediction = output[CommonKeys.PRED][0]
                 affine = grid_affine(np.asarray(item["unit_to_patient"].cpu()), tuple(prediction.shape))
                 self.output.check()
                 self.output.write(self._hu(prediction), affine, self.method)
                 engine.logger.info("Wrote %s", self.output.path)
-                continue
-            case, affine = item["case"], np.asarray(item[CommonKeys.IMAGE].affine.cpu())
-            views = planned_views(item)
-            self._write(prediction, affine, volume_path(self.output_dir, case, views))
-            for method, volume in output.get(VOLUMES, {}).items():
-                self._write(volume[0], affine, volume_path(self.output_dir, case, views, method))
-            if case not in self._truths:
-                self._write(output[CommonKeys.LABEL][0], affine, truth_path(self.output_dir, case))
-                self._truths.add(case)
+            if self.output_dir is not None:
+                self._save(item, output, self.output_dir)
+
+    def _save(self, item: Mapping[str, Any], output: Mapping[str, Any], folder: Path) -> None:
+        case, affine = item["case"], np.asarray(item[CommonKeys.IMAGE].affine.cpu())
+        views = planned_views(item)
+        self._write(output[CommonKeys.PRED][0], affine, volume_path(folder, case, views))
+        for method, volume in output.get(VOLUMES, {}).items():
+            self._write(volume[0], affine, volume_path(folder, case, views, method))
+        if case not in self._truths:
+            self._write(output[CommonKeys.LABEL][0], affine, truth_path(folder, case))
+            self._truths.add(case)
 
     def _write(self, volume: torch.Tensor, affine: np.ndarray, path: Path) -> None:
         check_output(path, self.overwrite)

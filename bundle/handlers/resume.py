@@ -73,7 +73,7 @@ class ResumeTraining:
         for epoch, older in found.items():
             if epoch < max(found) - 1:
                 older.unlink(missing_ok=True)  # of earlier parts of the run, which nothing else would remove
-        if engine.state.epoch >= max_epochs:
+        if max_epochs is not None and engine.state.epoch >= max_epochs:
             engine.logger.info("%s completes all %d epochs: nothing is left to train", path, max_epochs)
         else:
             engine.logger.info("Resumed from %s at epoch %d", path, engine.state.epoch)

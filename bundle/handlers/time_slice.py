@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
+from monai.engines import Evaluator
 
 from bundle.errors import InputError
 
@@ -28,10 +30,11 @@ class TimeSlice:
         InputError: when the time is not positive.
     """
 
-    def __init__(self, minutes: float | None = None, validator: Engine | None = None, interval: int = 1) -> None:
+    def __init__(self, minutes: float | None = None, validator: Evaluator | None = None, interval: int = 1) -> None:
         if minutes is not None and not minutes > 0:
             raise InputError("slice_minutes", f"is {minutes}.", "Give minutes, or null for no limit.")
         self.minutes = minutes
+        self._seconds = math.inf if minutes is None else 60.0 * minutes
         self.validator = validator
         self.interval = interval
         self._start = 0.0
@@ -46,7 +49,7 @@ class TimeSlice:
         self._start = time.monotonic()
 
     def _look(self, engine: Engine) -> None:
-        passed = time.monotonic() - self._start >= 60.0 * self.minutes
+        passed = time.monotonic() - self._start >= self._seconds
         if not idist.all_reduce(float(passed), "MAX"):
             return
         epoch = engine.state.epoch

@@ -28,7 +28,7 @@ class TrainingProgress:
         engine.add_event_handler(Events.COMPLETED, self._close)
 
     def _update(self, engine: Engine) -> None:
-        state = engine.state
+        state: Any = engine.state  # ignite calls the output a number
         if self._bar is None:
             total = state.max_epochs * state.epoch_length
             tqdm = require("tqdm", "tqdm", "the progress bar").tqdm

@@ -11,6 +11,8 @@ from bundle.errors import InputError
 
 __all__ = ["WeightAverage"]
 
+_Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
+
 
 class WeightAverage:
     """Averages the weights, batch statistics and codebooks exponentially after every step.
@@ -60,7 +62,7 @@ class WeightAverage:
         self.average.load_state_dict(state_dict)
 
     @torch.no_grad()
-    def _blend(self, averages: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor) -> None:
+    def _blend(self, averages: _Tensors, current: _Tensors, steps: torch.Tensor | int) -> None:
         if not averages[0].is_floating_point():  # counts and flags
             torch._foreach_copy_(averages, current)
             return

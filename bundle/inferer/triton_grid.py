@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import accumulate
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -152,7 +153,7 @@ def _widths(decoder: FoldedDecoder) -> list[int]:
     return [weight.shape[1] for weight in decoder.hidden]
 
 
-def _pieces(task: GridTask) -> dict[str, tuple]:
+def _pieces(task: GridTask) -> dict[str, Any]:
     """The kernel's INPUTS, LAYERS, VOXELS and SLOPE."""
     inputs = []
     for scale, features in enumerate(task.maps):
@@ -161,8 +162,8 @@ def _pieces(task: GridTask) -> dict[str, tuple]:
         inputs += [(scale, sum(pieces), start, piece) for start, piece in zip(starts, pieces)]
     layers = []
     for width, slope in zip(_widths(task.decoder), task.decoder.slopes):
-        *pieces, end = _cut(width)
-        layers += [*((piece, slope, False) for piece in pieces), (end, slope, True)]
+        *others, end = _cut(width)
+        layers += [*((piece, slope, False) for piece in others), (end, slope, True)]
     return {
         "INPUTS": tuple(inputs),
         "LAYERS": tuple(layers),

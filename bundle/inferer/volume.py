@@ -50,7 +50,7 @@ class VolumeInferer(Inferer):
         self.progress = progress
 
     @torch.no_grad()
-    def __call__(
+    def __call__(  # type: ignore[override]  # for this network alone
         self,
         inputs: torch.Tensor,
         network: DiCE,

@@ -13,6 +13,7 @@ from bundle.data.checks import check_finite
 from bundle.geometry import ConeBeamGeometry
 from bundle.physics.attenuation import unit_to_hu
 from bundle.prepared.case import PreparedCase
+from bundle.prepared.projections import StoredProjections
 from bundle.simulation import simulate_projections
 
 __all__ = ["CaseContents", "opposite_views", "read_contents"]
@@ -63,9 +64,10 @@ def read_contents(folder: Path) -> CaseContents:
     geometry = case.geometry
     shown = opposite_views(geometry)
     limits = None
-    if case.projections is not None:
-        projections = case.projections.values(list(shown)).numpy()
-        sinogram, limits = _read_sinogram(case, geometry.detector_shape[0] // 2)
+    stored = case.projections
+    if stored is not None:
+        projections = stored.values(list(shown)).numpy()
+        sinogram, limits = _read_sinogram(stored, geometry.detector_shape[0] // 2)
         check_finite(np.array(limits), folder / "projections.npy")
     else:
         unit = torch.from_numpy(volume)[None, None]
@@ -84,12 +86,12 @@ def opposite_views(geometry: ConeBeamGeometry) -> tuple[int, int]:
     return 0, int(np.abs(turned - np.pi / 2).round(9).argmin())  # of two that are as near, the first
 
 
-def _read_sinogram(case: PreparedCase, row: int) -> tuple[np.ndarray, tuple[float, float]]:
+def _read_sinogram(stored: StoredProjections, row: int) -> tuple[np.ndarray, tuple[float, float]]:
     """One detector row of all views, and the range of all pixels; one view in memory at a time."""
     lines: list[np.ndarray] = []
     limits: list[Sequence[float]] = []
-    for view in range(len(case.projections)):
-        image = case.projections.values(view).numpy()
+    for view in range(len(stored)):
+        image = stored.values(view).numpy()
         lines.append(image[row].copy())
         limits.append((float(image.min()), float(image.max())))
     low, high = np.array(limits).T

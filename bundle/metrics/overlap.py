@@ -65,7 +65,7 @@ def overlap_rows(
                 "structure": name,
                 "found": _FOUND[volumes[0] > 0, volumes[1] > 0],
                 "dice": _dice(*masks),
-                **_distances(*masks, voxel_mm),
+                **_distances(masks[0], masks[1], voxel_mm),
                 "volume_ml": volumes[0],
                 "reference_volume_ml": volumes[1],
             }
@@ -116,8 +116,8 @@ def _distances(mask: torch.Tensor, reference: torch.Tensor, voxel_mm: Sequence[f
     # Once for both figures; MONAI's own functions would each do it again.
     surface, other = get_mask_edges(mask, reference)
     distances = [
-        get_surface_distance(surface, other, spacing=tuple(voxel_mm)),
-        get_surface_distance(other, surface, spacing=tuple(voxel_mm)),
+        torch.as_tensor(get_surface_distance(surface, other, spacing=tuple(voxel_mm))),
+        torch.as_tensor(get_surface_distance(other, surface, spacing=tuple(voxel_mm))),
     ]
     return {
         "assd_mm": float(torch.cat(distances).mean()),

@@ -1,7 +1,7 @@
 """Batch normalisation that stays exact when channels come last."""
 
 # Annotations stay real types here (no ``from __future__ import annotations``) for TorchScript.
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -51,12 +51,18 @@ def _rows(x: torch.Tensor) -> torch.Tensor:
     return x.movedim(1, -1).reshape(-1, x.shape[1])
 
 
-class _ChannelsLast:
+class _ChannelsLast(nn.modules.batchnorm._BatchNorm):
     """Overrides forward of PyTorch's batch normalisations.
 
     On a CPU these add up millions of channels-last values one after the other in single precision: the variance is
     then wrong in the fourth digit. Here sums are made of partial sums.
     """
+
+    if TYPE_CHECKING:  # never None here
+        running_mean: torch.Tensor
+        running_var: torch.Tensor
+        num_batches_tracked: torch.Tensor
+        momentum: float
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[B, C, ...] to the same shape and order in memory."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from monai.networks.blocks import Convolution
 from torch import nn
@@ -11,7 +13,7 @@ from bundle.networks.batch_norm import BATCH_NORM
 __all__ = ["ACTIVATION", "ResidualBlock", "ResidualStack", "convolution"]
 
 # In place: it follows normalisations and sums, whose results no gradient needs, and spares a copy of every feature.
-ACTIVATION = ("leakyrelu", {"negative_slope": 0.01, "inplace": True})
+ACTIVATION: tuple[str, dict[str, Any]] = ("leakyrelu", {"negative_slope": 0.01, "inplace": True})
 
 
 def convolution(dims: int, in_channels: int, out_channels: int, kernel_size: int = 3, strides: int = 1) -> Convolution:

@@ -109,8 +109,8 @@ class DiCE(nn.Module):
         self.corner_output = _GRIDS.index(output_grid) == 1
         self.corner_aligned = _SAMPLINGS.index(projection_sampling) == 1
         self.encoder = ProjectionEncoder(encoder_channels, encoder_blocks)
-        self.prior: nn.Module = NoPrior()
-        self.fusion: nn.Module = NoFusion()
+        self.prior: NoPrior | ClassicalPrior = NoPrior()
+        self.fusion: NoFusion | PriorFusion = NoFusion()
         prior_channels, volume_channels = 0, decoder_channels
         if prior is not None:
             self.prior, self.fusion = self._make_prior(scan, decoder_channels, **prior)
@@ -141,6 +141,7 @@ class DiCE(nn.Module):
             scan.row_direction == "-z",
         ]
         # Saved with the weights, and compared on loading: weights are only valid with the conventions they learnt.
+        self.conventions: torch.Tensor
         self.register_buffer("conventions", torch.tensor(conventions, dtype=torch.uint8))
 
     def _make_prior(
@@ -171,6 +172,9 @@ class DiCE(nn.Module):
         half_detector_mm = [n * d / 2 for n, d in zip(geometry.detector_shape, geometry.pixel_mm)]
         row_sign = 1.0 if scan.row_direction == "+z" else -1.0
         distances = [scan.sod_mm, scan.sdd_mm, scan.arc_rad, row_sign]
+        self.scan_orbit: torch.Tensor
+        self.scan_half_detector_mm: torch.Tensor
+        self.scan_volume_mm: torch.Tensor
         self.register_buffer("scan_orbit", torch.tensor(distances), persistent=False)
         self.register_buffer("scan_half_detector_mm", torch.tensor(half_detector_mm), persistent=False)
         self.register_buffer("scan_volume_mm", torch.tensor(geometry.volume_size_mm), persistent=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +38,7 @@ class PointDecoder(nn.Module):
                 layer += [nn.BatchNorm1d(width), nn.LeakyReLU(**ACTIVATION[1])]
             layers.append(nn.Sequential(*layer))
             before = width + in_channels
-        self.layers = nn.ModuleList(layers)
+        self.layers: Any = nn.ModuleList(layers)  # PyTorch types none of their parts
 
     @torch.no_grad()
     def start_near_zero(self) -> None:

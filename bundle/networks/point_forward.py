@@ -30,7 +30,7 @@ class PointForward(nn.Module):
         self.network = network
         network.freeze(freeze)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """The network's own."""
         return self.network.state_dict(*args, **kwargs)
 

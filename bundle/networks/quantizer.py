@@ -31,7 +31,8 @@ class _Codebook(EMAQuantizer):
 
     products_at_once: Final[int] = 2**23  # of vectors and codes
 
-    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    # Without MONAI's loss; TorchScript takes a longer comment on the line itself for types.
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
         """Gives the nearest codes [B, C, r, r, r] of vectors, straight-through, and their indices [B, r, r, r]."""
         vectors = inputs.permute(0, 2, 3, 4, 1)
         flat = vectors.detach().reshape(-1, self.embedding_dim)
@@ -107,6 +108,7 @@ class FeatureQuantizer(nn.Module):
         self.post = nn.Conv3d(channels, channels, kernel_size=1)
         self.restart_below = restart_below
         # A number: federated clients subtract weights, which truth values do not allow.
+        self.started: torch.Tensor
         self.register_buffer("started", torch.tensor(int(not data_start), dtype=torch.uint8))
         self._surely_started = False  # what the host knows without asking the device at every step
 
@@ -136,8 +138,8 @@ class FeatureQuantizer(nn.Module):
     def stay_out_of_graphs(self) -> None:
         """Keeps starts and restarts out of torch.compile's graphs, which would draw other random numbers."""
         # Not a decorator of these methods: that would load the compiler, and all that it wants, with the package.
-        self._start = torch.compiler.disable(self._start)
-        self._restart = torch.compiler.disable(self._restart)
+        for name in ("_start", "_restart"):
+            setattr(self, name, torch.compiler.disable(getattr(self, name)))
 
     @torch.jit.unused
     @torch.no_grad()

@@ -115,7 +115,7 @@ def export_dataset(
     with written_as_a_whole(folder, dataset) as partial:
         jobs = [(case, _PARTS[section]) for section, members in cases.items() for case in members]
         with ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as pool:
-            list(pool.map(lambda job: _write_case(*job, partial, classes), jobs))
+            list(pool.map(lambda job: _write_case(job[0], job[1], partial, classes), jobs))
         names = {section: [case.name for case in cases.get(section, [])] for section in _PARTS}
         if names["training"] and names["validation"]:
             write_json([{"train": names["training"], "val": names["validation"]}], partial / SPLITS)
@@ -170,6 +170,8 @@ def _check_case(case: PreparedCase) -> None:
 
 def _labels(case: PreparedCase) -> np.ndarray:
     labels = PreparedCase(case.folder, case.record).labels  # anew, so that the case does not keep it
+    if labels is None:
+        raise InputError(f"case {case.name}", "has no labels.", "Prepare the data set with --keep_labels true.")
     if labels.dtype.kind not in "iu":
         raise InputError(f"case {case.name}", f"has labels of type {labels.dtype}.", "Prepare it with whole numbers.")
     return labels

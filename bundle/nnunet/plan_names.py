@@ -90,10 +90,11 @@ def _find_class(name: Any, source: Path) -> type:
         except ImportError:
             if module.startswith("dynamic_network_architectures."):
                 found = _search(_ARCHITECTURES, last)  # as nnU-Net does, since networks have moved between modules
-    own = isinstance(found, type) and issubclass(found, torch.nn.Module) and found.__qualname__ == last
-    if not own or not found.__module__.startswith(tuple(f"{package}." for package in _PACKAGES)):
-        raise InputError(source, f"names {name}, which is not nnU-Net's.", _REMEDY)
-    return found
+    if isinstance(found, type) and issubclass(found, torch.nn.Module):
+        own = found.__module__.startswith(tuple(f"{package}." for package in _PACKAGES))
+        if own and found.__qualname__ == last:
+            return found
+    raise InputError(source, f"names {name}, which is not nnU-Net's.", _REMEDY)
 
 
 def _check_found(entry: str, name: Any, package: str, base: str | None, source: Path) -> None:

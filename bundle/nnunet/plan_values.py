@@ -27,13 +27,15 @@ def check_plans(plans: Mapping[str, Any], configuration: Mapping[str, Any], sour
     Raises:
         InputError: naming the entry.
     """
-    forward, backward = (plans.get(f"transpose_{way}") for way in ("forward", "backward"))
+    forward: Any = plans.get("transpose_forward")
+    backward: Any = plans.get("transpose_backward")
     if not all(_numbers(axes, 3) and sorted(axes) == [0, 1, 2] for axes in (forward, backward)) or any(
         forward[axis] != place for place, axis in enumerate(backward)
     ):
         raise InputError(source, f"has the axes {forward!r}, and back {backward!r}.", _AGAIN)
-    patch = configuration.get("patch_size")
-    for entry, values in (("patch_size", patch), ("spacing", configuration.get("spacing"))):
+    patch: Any = configuration.get("patch_size")
+    spacing: Any = configuration.get("spacing")
+    for entry, values in (("patch_size", patch), ("spacing", spacing)):
         if not any(_numbers(values, count) and min(values) > 0 for count in (2, 3)) or len(values) != len(patch):
             raise InputError(source, f"has the {entry} {values!r}.", _AGAIN)
     masks = configuration.get("use_mask_for_norm")

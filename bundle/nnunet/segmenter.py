@@ -113,7 +113,7 @@ def _orientation(model: TrainedModel, given: str | None) -> str:
     """The orientation in which the network takes images."""
     reader = model.plans.get("image_reader_writer")
     if reader in _TURNED_TO_RAS:  # its own reader turns every image, so that this is certain
-        stated = "RAS"
+        stated: str | None = "RAS"
     elif reader in _AS_STORED:
         stated = model.dataset.get("orientation")
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ __all__ = ["MODEL_OPTION", "TrainedModel", "open_model"]
 
 MODEL_OPTION = "segmenter_options.model"
 _SUCH_AS = "nnUNet_results/DatasetXXX_Name/nnUNetTrainer__nnUNetPlans__3d_fullres"
-_SCALAR = np.float64(0).__reduce__()[0]
-_PLAIN_NUMPY = [
+_SCALAR: Any = np.float64(0).__reduce__()[0]
+_PLAIN_NUMPY: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     np.dtype,
     *(type(np.dtype(kind)) for kind in (np.float16, np.float32, np.float64, np.int64, np.bool_)),
     # The learning curves in a checkpoint are numpy's numbers; numpy 1 called the module otherwise.

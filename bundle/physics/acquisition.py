@@ -135,7 +135,7 @@ class Acquisition:
             attenuation = self.scatter(attenuation, pixel_mm)
         if self.noise is not None:
             attenuation = self.noise(attenuation, generator)
-        if self.water_correction:
+        if self.water_correction and self.beam is not None:
             attenuation = self.beam.water_correction(attenuation)
         return attenuation
 

@@ -43,6 +43,7 @@ NORMALISATION_M = 0.2
 """Metres of full-scale material that make a normalised projection of one (the published models' constant)."""
 
 Values = TypeVar("Values", np.ndarray, torch.Tensor)
+Numbers = TypeVar("Numbers", np.ndarray, torch.Tensor, float)
 
 
 def hu_to_unit(hu: Values, hu_window: Sequence[float]) -> Values:
@@ -57,12 +58,12 @@ def unit_to_hu(unit: Values, hu_window: Sequence[float]) -> Values:
     return unit * (high - low) + low
 
 
-def unit_integral_to_normalised(integral_mm: Values) -> Values:
+def unit_integral_to_normalised(integral_mm: Numbers) -> Numbers:
     """Maps a unit integral in mm to a normalised projection."""
     return integral_mm / (1000.0 * NORMALISATION_M)
 
 
-def normalised_to_unit_integral(normalised: Values) -> Values:
+def normalised_to_unit_integral(normalised: Numbers) -> Numbers:
     """Maps a normalised projection back to the unit integral in mm."""
     return normalised * (1000.0 * NORMALISATION_M)
 
@@ -94,7 +95,7 @@ def normalised_to_attenuation(
 
 def attenuation_per_unit_mm(hu_window: Sequence[float], mu_water_per_mm: float = MU_WATER_PER_MM) -> float:
     """Attenuation p for each mm of unit integral, for windows that start at air."""
-    return float(normalised_to_attenuation(unit_integral_to_normalised(1.0), hu_window, mu_water_per_mm))
+    return float(normalised_to_attenuation(unit_integral_to_normalised(np.array(1.0)), hu_window, mu_water_per_mm))
 
 
 def attenuation_to_normalised(

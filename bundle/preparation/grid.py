@@ -45,17 +45,17 @@ def scan_axes(affine_ras: np.ndarray) -> np.ndarray:
     return left @ right
 
 
-def box_centre(labels: np.ndarray) -> np.ndarray:
+def box_centre(labels: np.ndarray | None) -> np.ndarray:
     """[3] index of the centre of the foreground's bounding box, in the labels' own axes.
 
     Raises:
         InputError: when nothing is labelled.
     """
+    if labels is None or not labels.any():
+        raise InputError("label", "has no foreground.", "Give the labels of this CT, or leave the case out.")
     centre = []
     for axis in range(3):
         found = np.flatnonzero(labels.any(axis=tuple(other for other in range(3) if other != axis)))
-        if not len(found):
-            raise InputError("label", "has no foreground.", "Give the labels of this CT, or leave the case out.")
         centre.append((found[0] + found[-1]) / 2)
     return np.array(centre)
 

@@ -113,7 +113,8 @@ def _fill(patients: Mapping[str, str], targets: Mapping[str, int], seed: int) ->
     chosen: dict[str, list[str]] = {}
     for name in ("test", "validation"):
         kept_back = 1 + (name == "test" and targets["validation"] > 0)  # patients for the sections yet to be filled
-        room, taken = targets[name], []
+        room = targets[name]
+        taken: list[str] = []
         for patient in left:
             if len(cases_of[patient]) <= room and len(left) - len(taken) > kept_back:
                 taken.append(patient)

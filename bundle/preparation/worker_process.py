@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from multiprocessing.connection import Connection, wait
+from typing import Any
 
 __all__ = ["spare_process", "start_worker"]
 
@@ -59,7 +60,8 @@ def _spare_itk() -> None:
     That takes twenty seconds and a gigabyte; what reads raw cases names its format.
     """
     if importlib.util.find_spec("itkConfig") is not None:
-        importlib.import_module("itkConfig").DefaultFactoryLoading = False
+        settings: Any = importlib.import_module("itkConfig")
+        settings.DefaultFactoryLoading = False
 
 
 def _end_with(parent: Connection) -> None:

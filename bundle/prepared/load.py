@@ -112,14 +112,15 @@ class SampleBlockd(SamplePointsd):
         """A block, and indices of voxels in it."""
         shape = volume.array.shape[1:]
         block = self.R.randint(len(volume.array))
-        if self.hold_out_every is None:
+        every = self.hold_out_every
+        if every is None:
             return block, draw_voxels(self.count, shape, self.R)
 
         def held_out(index: np.ndarray) -> np.ndarray:
-            return is_held_out(volume.voxels(block, index), self.hold_out_every)
+            return is_held_out(volume.voxels(block, index), every)
 
         # Planes repeat within this many voxels of a block, so that these tell whether all of it is held out.
-        pattern = np.indices(np.minimum(shape, self.hold_out_every)).reshape(3, -1).T
+        pattern = np.indices([min(n, every) for n in shape]).reshape(3, -1).T
         while held_out(pattern).all():
             block = self.R.randint(len(volume.array))
         return block, draw_voxels(self.count, shape, self.R, held_out)

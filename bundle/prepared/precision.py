@@ -11,7 +11,7 @@ from bundle.errors import InputError
 
 __all__ = ["PRECISIONS", "Coding", "precise_coding"]
 
-PRECISIONS = {
+PRECISIONS: dict[str, np.dtype] = {
     "uint16": np.dtype(np.uint16),
     "float16": np.dtype(np.float16),
     "float32": np.dtype(np.float32),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -45,13 +47,13 @@ def _reference(projections: torch.Tensor, geometry: ConeBeamGeometry, matrices: 
     """In PyTorch, slab by slab along x."""
     rows, columns = geometry.detector_shape
     size_x, size_y, size_z = geometry.volume_shape
-    like = {"device": projections.device, "dtype": projections.dtype}
+    like: dict[str, Any] = {"device": projections.device, "dtype": projections.dtype}
     y, z = torch.meshgrid(torch.arange(size_y, **like), torch.arange(size_z, **like), indexing="ij")
     slab = max(1, _VOXELS_AT_ONCE // (size_y * size_z))
     slabs = []
     for first in range(0, size_x, slab):
         x = torch.arange(first, min(first + slab, size_x), **like)[:, None, None]
-        total: torch.Tensor | float = 0.0
+        total = torch.zeros((), **like)
         for view, matrix in enumerate(matrices.tolist()):
             v, u, depth = (row[0] * x + row[1] * y + row[2] * z + row[3] for row in matrix)
             grid = torch.stack([(2 * u / depth + 1) / columns - 1, (2 * v / depth + 1) / rows - 1], dim=-1)

@@ -69,7 +69,9 @@ def method_means(
         cases = selection.cases(views, method, reference, structure)
         infinite = sum(number(case[metric.key]) == math.inf for case in cases)
         means[method] = Mean(
-            *(number(row[name]) for name in ("mean", "low", "high")),
+            number(row["mean"]),
+            number(row["low"]),
+            number(row["high"]),
             infinite=infinite,
             undefined=max(whole(row["undefined"]) - infinite, 0),
             n=whole(row["n"]) + infinite,

@@ -99,11 +99,11 @@ def _change(
         }
         for scan in (NO_PERTURBATION, perturbed)
     )
-    tried = [case for case in after if before.get(case) is not None]
-    both = [case for case in tried if after[case] is not None]
+    tried = [(first, value) for case, value in after.items() if (first := before.get(case)) is not None]
+    both = [(first, value) for first, value in tried if value is not None]
     if not both:
         return None
-    values = [after[case] for case in both]
+    values = [value for _, value in both]
     summary = selection.summary(metric.key, views, method, reference, structure, perturbed)
     if summary is not None and whole(summary["n"]) == sum(value is not None for value in after.values()) == len(both):
         low, high = number(summary["low"]), number(summary["high"])  # of just these cases
@@ -111,7 +111,7 @@ def _change(
     else:
         interval = bootstrap_interval(values)
     mean = float(np.mean(values))
-    return Change(float(np.mean([before[case] for case in both])), mean, interval, len(both), len(tried) - len(both))
+    return Change(float(np.mean([first for first, _ in both])), mean, interval, len(both), len(tried) - len(both))
 
 
 def change_table(experiment: Experiment) -> Table:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bundle.errors import InputError
+from bundle.fixed_tuples import pair
 from bundle.geometry import ConeBeamGeometry
 from bundle.rtk.toolkit import itk_and_rtk
 
@@ -57,7 +58,7 @@ def with_real_detector(geometry: ConeBeamGeometry) -> ConeBeamGeometry:
     return replace(
         geometry,
         detector_centre_mm=source + factor * (centre - source),
-        pixel_mm=tuple(factor * pitch for pitch in geometry.pixel_mm),
+        pixel_mm=pair(factor * pitch for pitch in geometry.pixel_mm),
     )
 
 

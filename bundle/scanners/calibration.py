@@ -86,7 +86,7 @@ class Calibration:
         values = images.values if views is None else images.values[list(views)]
         values = self._counts(values, source)
         flat, record["flat"] = self._reference("flat", self.flat)
-        if flat is not None and np.ndim(flat) != 2:
+        if flat is not None and (isinstance(flat, float) or flat.ndim != 2):
             raise InputError("flat", f"is {self.flat!r}.", "Give images; a number of counts is i0.")
         dark, record["dark"] = self._reference("dark", self.dark)
         bad, record["bad_pixels"] = self._bad_pixels(flat, dark, values.shape[1:])
@@ -130,6 +130,7 @@ class Calibration:
         value = self.bad_pixels
         if value is None:
             return None, {"source": None, "count": 0}
+        source: str | list[dict[str, str]]
         if isinstance(value, np.ndarray):
             mask, source = value, "given as an array"
         elif value == FIND:

@@ -81,7 +81,7 @@ def counts_to_attenuation(
     for view in range(views):
         signal = counts[view] - offset
         unattenuated = open_field(view, signal)
-        below_dark += np.count_nonzero((signal < -_NOISE_SIGMAS * np.sqrt(offset.clip(0) + 1)) & good)
+        below_dark += int(np.count_nonzero((signal < -_NOISE_SIGMAS * np.sqrt(offset.clip(0) + 1)) & good))
         starved = np.count_nonzero((signal <= minimum_counts) & good)
         if 2 * starved > np.count_nonzero(good):
             raise InputError(
@@ -92,7 +92,7 @@ def counts_to_attenuation(
             )
         transmission = np.where(good, signal.clip(minimum_counts) / unattenuated, 1.0)
         limit = _TOLERATED_TRANSMISSION + _NOISE_SIGMAS / np.sqrt(unattenuated)
-        too_bright += np.count_nonzero((transmission > limit) & good)
+        too_bright += int(np.count_nonzero((transmission > limit) & good))
         brightest = max(brightest, float(transmission[good].max()))
         line_integrals = -np.log(transmission)
         if fill is not None:

@@ -86,8 +86,8 @@ def geometry_kind(path: str | os.PathLike) -> str:
             titles = ", ".join(KINDS[name].title for name in ("rtk", *VENDORS[:3]))
             raise InputError(path, "is XML of an unknown kind.", f"Give {titles}.")
         return kind
-    for name, kind in KINDS.items():
-        if ending in kind.endings:
+    for name, known in KINDS.items():
+        if ending in known.endings:
             return name
     endings = dict.fromkeys(ending for kind in KINDS.values() for ending in kind.endings)
     raise InputError(path, "is no geometry file that can be read.", f"Its name should end in {', '.join(endings)}.")
@@ -137,6 +137,7 @@ def read_geometry(
     if kind.complete:
         geometry = kind.read(path, **options)
         _check_detector(path, geometry, detector_shape, pixel_mm, first_pixel_mm)
+        volume: dict[str, Any]
         volume = {"volume_shape": volume_shape, "voxel_mm": voxel_mm, "volume_centre_mm": volume_centre_mm}
         with naming(path):
             return replace(geometry, **{key: value for key, value in volume.items() if value is not None})

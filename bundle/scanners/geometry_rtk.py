@@ -8,6 +8,7 @@ number where it begins like one, so the file's form is checked here first
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ import numpy as np
 
 from bundle.atomic import atomic_path, check_output
 from bundle.errors import InputError, naming
+from bundle.fixed_tuples import pair, triple
 from bundle.geometry import ConeBeamGeometry
 from bundle.rtk.geometry import from_rtk, to_rtk
 from bundle.rtk.toolkit import itk_and_rtk
@@ -106,9 +108,9 @@ def read_geometry_rtk(
             geometry,
             source_mm=millimetres * geometry.source_mm,
             detector_centre_mm=millimetres * geometry.detector_centre_mm,
-            pixel_mm=pixel_mm,
-            voxel_mm=voxel_mm,
-            volume_centre_mm=volume_centre_mm,
+            pixel_mm=pair(pixel_mm),
+            voxel_mm=triple(voxel_mm),
+            volume_centre_mm=triple(volume_centre_mm),
         )
 
 
@@ -149,11 +151,11 @@ def check_lengths(
     Raises:
         InputError: with the values found.
     """
-    distances = [
+    sod_mm, sdd_mm = (
         millimetres * np.array(list(values))
         for values in (scan.GetSourceToIsocenterDistances(), scan.GetSourceToDetectorDistances())
-    ]
-    check_millimetres(path, *distances, pixel_mm, voxel_mm, names=(*_PARAMETERS[:2], "pixel_mm", "voxel_mm"))
+    )
+    check_millimetres(path, sod_mm, sdd_mm, pixel_mm, voxel_mm, names=(*_PARAMETERS[:2], "pixel_mm", "voxel_mm"))
 
 
 def _check_form(path: Path, root: ElementTree.Element) -> int:
@@ -187,7 +189,7 @@ def _check_element(path: Path, element: ElementTree.Element, where: str) -> None
     if name == "Matrix":
         numbers = (element.text or "").split()
         try:
-            finite = np.isfinite([float(number) for number in numbers]).all()
+            finite = all(math.isfinite(float(number)) for number in numbers)
         except ValueError:
             finite = False
         if len(numbers) != 12 or not finite:

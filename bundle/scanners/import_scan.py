@@ -161,7 +161,7 @@ def _first_pixel(
     if isinstance(given, str) and given != CENTRED:
         raise InputError("first_pixel_mm", f"is {given!r}.", f"Give two numbers (v, u) in mm, or {CENTRED!r}.")
     if complete:
-        return (None if given == CENTRED else given), "not used: the geometry has the detector's centre"
+        return (None if isinstance(given, str) else given), "not used: the geometry has the detector's centre"
     if given is not None:
         return (None if isinstance(given, str) else given), "given"
     if header.first_pixel_mm is None:

@@ -104,13 +104,14 @@ def list_projection_files(paths: str | os.PathLike | Iterable[str | os.PathLike]
         InputError: when a file is missing, none is of a supported format, or there are several formats.
     """
     if isinstance(paths, (str, os.PathLike)):
-        source = Path(paths)
-        if source.is_dir():
-            names = (p for p in source.iterdir() if p.is_file() and not p.name.startswith("."))
+        place = Path(paths)
+        source = str(place)
+        if place.is_dir():
+            names = (p for p in place.iterdir() if p.is_file() and not p.name.startswith("."))
             files = sorted((p for p in names if p.suffix.lower() in _FORMATS), key=_natural)
             remedy = f"Give a folder with files that end in {', '.join(_FORMATS)}."
         else:
-            files, remedy = [source], ""
+            files, remedy = [place], ""
     else:
         source, files, remedy = "projections", [Path(path) for path in paths], "Name at least one file."
     if not files:

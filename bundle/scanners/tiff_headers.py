@@ -40,25 +40,26 @@ def tiff_header(path: Path) -> Header:
     for what, found in odd.items():
         if found:
             raise InputError(path, f"has {what}.", "Save it as plain grey values of 8 or 16 bits or 32-bit floats.")
-    mm = {2: 25.4, 3: 10.0}.get(first.get(_TIFF_UNIT))
+    mm = {2.0: 25.4, 3.0: 10.0}.get(first.get(_TIFF_UNIT, 0.0))
     resolution = [first.get(tag, 0.0) for tag in (_TIFF_Y, _TIFF_X)]
     pixel = None
     if mm and min(resolution) > 0 and not any(np.isclose(25.4 / mm * r, _TIFF_DEFAULTS_DPI).any() for r in resolution):
         pixel = stated_pixel(*(mm / r for r in resolution))
-    return Header((len(pages), *sizes.pop()), pixel)
+    rows, columns = sizes.pop()
+    return Header((len(pages), int(rows), int(columns)), pixel)
 
 
 def _tiff_pages(path: Path) -> list[dict[int, float]]:
     """Numbers in the tags of every page (TIFF 6.0 and BigTIFF); of lists only the first number."""
-    pages = []
+    pages: list[dict[int, float]] = []
     with path.open("rb") as file:
 
         def read(code: str, position: int) -> tuple:
             file.seek(position)
             return struct.unpack(order + code, file.read(struct.calcsize(order + code)))
 
-        order = {b"II": "<", b"MM": ">"}.get(file.read(2))
-        if order is None:
+        order = {b"II": "<", b"MM": ">"}.get(file.read(2), "")
+        if not order:
             raise DamagedError("it does not start with II or MM")
         (version,) = read("H", 2)
         if version not in (42, 43):

@@ -66,7 +66,9 @@ def check_millimetres(
     Raises:
         InputError: with the values found and how to state their unit.
     """
-    plausible, small, large = [], [], []
+    plausible: list[str] = []
+    small: list[str] = []
+    large: list[str] = []
     ranges = (DISTANCE_RANGE_MM, DISTANCE_RANGE_MM, SIZE_RANGE_MM, SIZE_RANGE_MM)
     for name, values, (low, high) in zip(names, (sod_mm, sdd_mm, pixel_mm, voxel_mm), ranges):
         if values is None:

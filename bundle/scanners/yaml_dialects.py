@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["DIALECTS", "Dialect"]
 
@@ -36,14 +36,15 @@ class Dialect:
     angles_key: str | None = None
 
 
-_C2RV = {
-    "section": "projector",
-    "view_keys": ("n_porjections", "n_projections"),  # the first is how the tools spell it
-    "arc_keys": ("total_angle", "start_angle"),
-}
+_C2RV = Dialect(
+    "C2RV",
+    section="projector",
+    view_keys=("n_porjections", "n_projections"),  # the first is how the tools spell it
+    arc_keys=("total_angle", "start_angle"),
+)
 # NAF's generator hands nDetector and dDetector to TIGRE, as (v, u), and its rays take them as (u, v); the rays also
 # shift the detector by the second entry of offDetector along -z, where TIGRE shifts it along +z.
-_NAF = {"detector_order": None, "v_offset_known": False, "view_keys": ("numTrain",)}
+_NAF = Dialect("NAF", detector_order=None, v_offset_known=False, view_keys=("numTrain",))
 
 DIALECTS = {
     "tigre": Dialect(
@@ -54,12 +55,12 @@ DIALECTS = {
         arc_keys=None,
         angles_key="angles",
     ),
-    "naf": Dialect("NAF", **_NAF),
-    "saxnerf": Dialect("SAX-NeRF", **_NAF),
+    "naf": _NAF,
+    "saxnerf": replace(_NAF, tool="SAX-NeRF"),
     # DIF-Net's network takes the first entry of nDetector and dDetector for both axes and knows no offsets.
     "difnet": Dialect("DIF-Net", detector_order=None, view_keys=("numTrain",)),
-    "c2rv": Dialect("C2RV", **_C2RV),
-    "deepsparse": Dialect("DeepSparse", **_C2RV),
+    "c2rv": _C2RV,
+    "deepsparse": replace(_C2RV, tool="DeepSparse"),
     "r2gaussian": Dialect("R2-Gaussian"),
 }
 """How each tool reads its file, by the name to give as `dialect`."""

@@ -98,7 +98,7 @@ def label_names(files: BundleFiles, given: Mapping[Any, Any] | None) -> dict[int
     Raises:
         InputError: when the bundle takes something else than one CT image, or does not say what its labels are.
     """
-    source = files.metadata_path
+    source: str | Path = files.metadata_path
     remedy = "Name them by segmenter_options.structures, as {1: spleen}."
     formats = _mapping(files.metadata.get("network_data_format"))
     images = list(_mapping(formats.get("inputs")).values())

@@ -67,14 +67,14 @@ class ThresholdLungs:
         spacing = np.multiply(volume.spacing_mm, factors)
         coarse = _block_means(volume.values, factors)
         coarse = self._ndimage.gaussian_filter(coarse, _SMOOTHING_MM / spacing)
-        air, body = air_in_body(coarse, spacing, self.threshold_hu)
+        air, body = air_in_body(coarse, spacing.tolist(), self.threshold_hu)
         labels = np.zeros(volume.values.shape, dtype=np.uint8)
-        lungs = lung_sized(air, coarse, spacing)
+        lungs = lung_sized(air, coarse, spacing.tolist())
         if lungs.any():
             box = self._box(lungs, spacing)
             across = body[:, :, box[2]].sum(axis=(1, 2))
             body_middle = np.average(np.arange(len(across)), weights=across) - box[0].start
-            sides = right_and_left(lungs[box], body_middle, spacing)
+            sides = right_and_left(lungs[box], body_middle, spacing.tolist())
             own = tuple(slice(part.start * f, part.stop * f) for part, f in zip(box, factors))
             labels[own] = self._on_own_grid(sides, volume.values[own], factors, volume.spacing_mm)
         return volume.restore(labels)

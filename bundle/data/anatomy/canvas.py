@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bundle.data.anatomy.shapes import Points, Shape
 from bundle.data.anatomy.variation import Draw, lattice_field
+from bundle.fixed_tuples import triple
 
 __all__ = ["AIR_HU", "Box", "Canvas", "Paint"]
 
@@ -99,13 +100,21 @@ class Canvas:
         keys = [[draw.key() for _ in range(3)] for _ in spacings_mm]
         moves = [
             sum(
-                a * lattice_field(self.axes, s, octave[axis]).clamp(-2.5, 2.5)
-                for a, s, octave in zip(amplitudes_mm, spacings_mm, keys)
+                (
+                    a * lattice_field(self.axes, s, octave[axis]).clamp(-2.5, 2.5)
+                    for a, s, octave in zip(amplitudes_mm, spacings_mm, keys)
+                ),
+                torch.zeros(()),
             )
             for axis in range(3)
         ]
         self._x, self._y, self._z = self._x + moves[0], self._y + moves[1], self._z + moves[2]
-        self._margin = tuple(float(move.abs().max()) for move in moves)
+        self._margin = triple(float(move.abs().max()) for move in moves)
+
+    @property
+    def all_voxels(self) -> Box:
+        """The box of the whole grid."""
+        return triple(slice(0, count) for count in self.shape)
 
     def points(self, box: Box | None = None) -> Points:
         """Displaced body coordinates of the voxels in a box (all voxels if None)."""
@@ -131,7 +140,7 @@ class Canvas:
             if stop <= start:
                 return None
             slices.append(slice(start, stop))
-        return tuple(slices)
+        return triple(slices)
 
     def where_is(self, places: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where small boxes of the body come to lie on the grid.

@@ -14,6 +14,7 @@ from bundle.data.anatomy.canvas import Box, Canvas, Paint
 from bundle.data.anatomy.shapes import Points, Shape, interpolate
 from bundle.data.anatomy.variation import lattice_field
 from bundle.data.anatomy.vessels import Tubes, paint_tubes
+from bundle.fixed_tuples import triple
 
 __all__ = ["Bend", "Frame", "joint_distance", "noise"]
 
@@ -66,7 +67,7 @@ class Frame(Canvas):
         seen = canvas.points()
         parts = [p - o for p, o in zip((seen.x, seen.y, seen.z), self.origin_mm)]
         if self.turned is not None:
-            parts = [sum(float(self.turned[a, b]) * parts[a] for a in range(3)) for b in range(3)]
+            parts = [sum((float(self.turned[a, b]) * parts[a] for a in range(3)), torch.zeros(())) for b in range(3)]
         parts = [p / s for p, s in zip(parts, self.scale)]
         self._level = (seen.level - self.origin_mm[2]) / self.scale[2]
         if bend is not None:
@@ -85,18 +86,18 @@ class Frame(Canvas):
 
     def box(self, low: Sequence[float], high: Sequence[float], margin_mm: float = 0.0) -> Box | None:
         """The voxels that a box in the part's mm can touch, or None if it is outside the grid."""
-        low, high = (np.clip(np.array(v, dtype=float), -1e4, 1e4) for v in (low, high))
+        first, last = (np.clip(np.array(v, dtype=float), -1e4, 1e4) for v in (low, high))
         if self.bend is not None:
-            reach = self._bend_in(low, high)
-            low[:2], high[:2] = low[:2] + reach[0], high[:2] + reach[1]
-        corners = self._outward(np.array(list(itertools.product(*zip(low, high)))))
+            reach = self._bend_in(self.bend, first, last)
+            first[:2], last[:2] = first[:2] + reach[0], last[:2] + reach[1]
+        corners = self._outward(np.array(list(itertools.product(*zip(first, last)))))
         return self.base.box(corners.min(0), corners.max(0), margin_mm * max(abs(s) for s in self.scale))
 
     def to_canvas(self, places: np.ndarray) -> np.ndarray:
         """[N, 3] points of the part in mm, in the coordinates of the canvas."""
         places = np.array(places, dtype=float)
         if self.bend is not None:
-            places[:, :2] += self._bend_at(places[:, 2])
+            places[:, :2] += _bend_at(self.bend, places[:, 2])
         return self._outward(places)
 
     def paint_tubes(self, tubes: Tubes, paint: Paint | Tensor | float, where: Tensor | str | None = None) -> None:
@@ -121,16 +122,17 @@ class Frame(Canvas):
             places = places @ self.turned.T
         return places + np.array(self.origin_mm)
 
-    def _bend_at(self, level: np.ndarray) -> np.ndarray:
-        at = torch.as_tensor(np.asarray(level), dtype=torch.float64)
-        return torch.stack([interpolate(self.bend.levels, v, at) for v in (self.bend.x, self.bend.y)], -1).numpy()
-
-    def _bend_in(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _bend_in(self, bend: Bend, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         slack = 0.0
         if self.turned is not None:  # the bend follows the canvas's slices, which a turned part crosses
             slack = float(np.abs(self.turned[2, :2]).sum() * np.abs(np.concatenate([low[:2], high[:2]])).max())
-        reach = self._bend_at(np.linspace(low[2] - slack, high[2] + slack, 17))
+        reach = _bend_at(bend, np.linspace(low[2] - slack, high[2] + slack, 17))
         return reach.min(0) - 1.0, reach.max(0) + 1.0
+
+
+def _bend_at(bend: Bend, level: np.ndarray) -> np.ndarray:
+    at = torch.as_tensor(np.asarray(level), dtype=torch.float64)
+    return torch.stack([interpolate(bend.levels, v, at) for v in (bend.x, bend.y)], -1).numpy()
 
 
 def joint_distance(canvas: Canvas, box: Box, parts: Sequence[tuple[Shape, float]]) -> Tensor:
@@ -146,7 +148,7 @@ def joint_distance(canvas: Canvas, box: Box, parts: Sequence[tuple[Shape, float]
         near = canvas.box(shape.low, shape.high, max(width, 2 * canvas.blur_mm))
         if near is None:
             continue
-        near = tuple(slice(max(n.start, b.start), min(n.stop, b.stop)) for n, b in zip(near, box))
+        near = triple(slice(max(n.start, b.start), min(n.stop, b.stop)) for n, b in zip(near, box))
         if any(n.stop <= n.start for n in near):
             continue
         inner = tuple(slice(n.start - b.start, n.stop - b.start) for n, b in zip(near, box))

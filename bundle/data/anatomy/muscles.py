@@ -13,6 +13,7 @@ from bundle.data.anatomy.canvas import Box, Canvas, Paint
 from bundle.data.anatomy.frame import noise
 from bundle.data.anatomy.shapes import interpolate
 from bundle.data.anatomy.variation import Draw
+from bundle.fixed_tuples import triple
 
 __all__ = ["Muscle", "paint_muscles"]
 
@@ -138,8 +139,8 @@ def _near(
     own = canvas.box((*lowest[:2], min(seen) - 60.0), (*highest[:2], max(seen) + 60.0), 2.0)
     if own is None:
         return None
-    own = tuple(slice(max(o.start, b.start), min(o.stop, b.stop)) for o, b in zip(own, box))
+    own = triple(slice(max(o.start, b.start), min(o.stop, b.stop)) for o, b in zip(own, box))
     own = (own[0], own[1], slice(box[2].start + first, box[2].start + last))
     if any(o.stop <= o.start for o in own):
         return None
-    return tuple(slice(o.start - b.start, o.stop - b.start) for o, b in zip(own, box)), own
+    return triple(slice(o.start - b.start, o.stop - b.start) for o, b in zip(own, box)), own

@@ -9,11 +9,15 @@ Axes are the patient's: x to the left, y to the back, z to the head.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from bundle.fixed_tuples import triple
 
 __all__ = [
     "Points",
@@ -35,8 +39,8 @@ __all__ = [
     "union",
 ]
 
-Vector = Sequence[float]
-Matrix = Sequence[Sequence[float]]
+Vector = Sequence[float] | np.ndarray
+Matrix = Sequence[Sequence[float]] | np.ndarray
 _INFINITY = 1e5
 
 
@@ -163,22 +167,19 @@ def tube(places: Sequence[Vector], radii: Sequence[float]) -> Shape:
         places: N corners (x, y, z) in mm, at least two.
         radii: N radii in mm, interpolated linearly along every segment.
     """
-    low = tuple(min(p[a] - r for p, r in zip(places, radii)) for a in range(3))
-    high = tuple(max(p[a] + r for p, r in zip(places, radii)) for a in range(3))
+    low = triple(min(p[a] - r for p, r in zip(places, radii)) for a in range(3))
+    high = triple(max(p[a] + r for p, r in zip(places, radii)) for a in range(3))
 
-    def distance(points: Points) -> Tensor:
-        nearest = None
+    def distances(points: Points) -> Iterator[Tensor]:
         for start, end, first, last in zip(places[:-1], places[1:], radii[:-1], radii[1:]):
             along = [b - a for a, b in zip(start, end)]
             length_squared = max(sum(v * v for v in along), 1e-6)
             x, y, z = points.x - start[0], points.y - start[1], points.z - start[2]
             t = ((x * along[0] + y * along[1] + z * along[2]) / length_squared).clamp(0, 1)
             away = ((x - t * along[0]) ** 2 + (y - t * along[1]) ** 2 + (z - t * along[2]) ** 2).sqrt()
-            here = away - (first + (last - first) * t)
-            nearest = here if nearest is None else torch.minimum(nearest, here)
-        return nearest
+            yield away - (first + (last - first) * t)
 
-    return Shape(distance, low, high)
+    return Shape(lambda points: reduce(torch.minimum, distances(points)), low, high)
 
 
 def interpolate(levels: Sequence[float], values: Sequence[float], at: Tensor) -> Tensor:
@@ -294,8 +295,8 @@ def intersection(*shapes: Shape) -> Shape:
             result = torch.maximum(result, shape.distance(points))
         return result
 
-    low = tuple(max(s.low[a] for s in shapes) for a in range(3))
-    high = tuple(min(s.high[a] for s in shapes) for a in range(3))
+    low = triple(max(s.low[a] for s in shapes) for a in range(3))
+    high = triple(min(s.high[a] for s in shapes) for a in range(3))
     return Shape(distance, low, high)
 
 
@@ -321,7 +322,7 @@ def smooth_union(first: Shape, second: Shape, blend: float) -> Shape:
         h = (blend - (a - b).abs()).clamp(min=0)
         return torch.minimum(a, b) - h * h * (0.25 / blend)
 
-    return Shape(distance, tuple(v - pad for v in low), tuple(v + pad for v in high))
+    return Shape(distance, triple(v - pad for v in low), triple(v + pad for v in high))
 
 
 def smooth_difference(shape: Shape, removed: Shape, blend: float) -> Shape:
@@ -340,8 +341,8 @@ def offset(shape: Shape, outward: float) -> Shape:
     grown = max(outward, 0.0)
     return Shape(
         lambda points: shape.distance(points) - outward,
-        tuple(v - grown for v in shape.low),
-        tuple(v + grown for v in shape.high),
+        triple(v - grown for v in shape.low),
+        triple(v + grown for v in shape.high),
     )
 
 
@@ -359,7 +360,7 @@ def _local(points: Points, centre: Vector, turned: Matrix | None) -> tuple[Tenso
     x, y, z = points.x - centre[0], points.y - centre[1], points.z - centre[2]
     if turned is None:
         return x, y, z
-    return tuple(turned[0][a] * x + turned[1][a] * y + turned[2][a] * z for a in range(3))
+    return triple(turned[0][a] * x + turned[1][a] * y + turned[2][a] * z for a in range(3))
 
 
 def _turned_bounds(
@@ -369,10 +370,10 @@ def _turned_bounds(
     if turned is not None:
         parts = [[abs(turned[a][b]) * radii[b] for b in range(3)] for a in range(3)]
         reach = [math.hypot(*part) if ellipsoidal else sum(part) for part in parts]
-    return tuple(c - r for c, r in zip(centre, reach)), tuple(c + r for c, r in zip(centre, reach))
+    return triple(c - r for c, r in zip(centre, reach)), triple(c + r for c, r in zip(centre, reach))
 
 
 def _joint_bounds(shapes: Sequence[Shape]) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    low = tuple(min(s.low[a] for s in shapes) for a in range(3))
-    high = tuple(max(s.high[a] for s in shapes) for a in range(3))
+    low = triple(min(s.low[a] for s in shapes) for a in range(3))
+    high = triple(max(s.high[a] for s in shapes) for a in range(3))
     return low, high

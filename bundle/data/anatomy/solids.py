@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
 
 from bundle.data.anatomy.shapes import Matrix, Points, Shape, Vector, interpolate
+from bundle.fixed_tuples import triple
 
 __all__ = ["barrel", "blob", "hinged", "mirrored", "prism", "ribbon", "ribbon_pieces", "symmetric"]
 
@@ -34,7 +36,7 @@ def blob(centre: Vector, radii: Vector, turned: Matrix | None = None) -> Shape:
         square = (x / radii[0]).square() + (y / radii[1]).square() + (z / radii[2]).square()
         return square.sqrt_().sub_(1).mul_(size)
 
-    return Shape(distance, tuple(c - r for c, r in zip(centre, reach)), tuple(c + r for c, r in zip(centre, reach)))
+    return Shape(distance, triple(c - r for c, r in zip(centre, reach)), triple(c + r for c, r in zip(centre, reach)))
 
 
 def ribbon(places: Sequence[Vector], half_thickness: Sequence[float], half_height: Sequence[float], up: int) -> Shape:
@@ -47,17 +49,16 @@ def ribbon(places: Sequence[Vector], half_thickness: Sequence[float], half_heigh
         up: 0, 1 or 2.
     """
     wide = [max(a, b) for a, b in zip(half_thickness, half_height)]
-    low = tuple(min(p[a] - r for p, r in zip(places, wide)) for a in range(3))
-    high = tuple(max(p[a] + r for p, r in zip(places, wide)) for a in range(3))
+    low = triple(min(p[a] - r for p, r in zip(places, wide)) for a in range(3))
+    high = triple(max(p[a] + r for p, r in zip(places, wide)) for a in range(3))
 
-    def distance(points: Points) -> Tensor:
-        nearest = None
+    def distances(points: Points) -> Iterator[Tensor]:
         for n in range(len(places) - 1):
             start = places[n]
             along = [b - a for a, b in zip(start, places[n + 1])]
             length_squared = max(sum(v * v for v in along), 1e-6)
             away = [points.x - start[0], points.y - start[1], points.z - start[2]]
-            t = sum(a * (v / length_squared) for a, v in zip(away, along) if v).clamp_(0, 1)
+            t = sum((a * (v / length_squared) for a, v in zip(away, along) if v), torch.zeros(())).clamp_(0, 1)
             thick = _between(half_thickness[n], half_thickness[n + 1], t)
             ratio = thick / _between(half_height[n], half_height[n + 1], t)
             square = [(a - t * v if v else a).square() for a, v in zip(away, along)]
@@ -66,11 +67,9 @@ def ribbon(places: Sequence[Vector], half_thickness: Sequence[float], half_heigh
             norm = (flat + tall).sqrt_()
             # divided by the gradient of the squeezed norm
             slope = norm / (flat + tall * (ratio * ratio)).sqrt_().clamp_(min=1e-4)
-            here = (norm - thick).mul_(slope.clamp_(0.2, 6.0))
-            nearest = here if nearest is None else torch.minimum(nearest, here)
-        return nearest
+            yield (norm - thick).mul_(slope.clamp_(0.2, 6.0))
 
-    return Shape(distance, low, high)
+    return Shape(lambda points: reduce(torch.minimum, distances(points)), low, high)
 
 
 def _between(first: float, last: float, t: Tensor) -> Tensor | float:
@@ -116,7 +115,7 @@ def prism(
         x = points.x - interpolate(levels, centre_x, level)
         y = points.y - interpolate(levels, centre_y, level)
         sharp = 4.0 / rounding / size  # log-sum-exp is a smooth maximum
-        total = sum(((a * x + b * y - size) * sharp).clamp(-30, 30).exp() for a, b in normals)
+        total = sum((((a * x + b * y - size) * sharp).clamp(-30, 30).exp() for a, b in normals), torch.zeros(()))
         side = (total.log() / sharp).clamp(min=-2 * max(radius))
         return torch.maximum(side, torch.maximum(levels[0] - points.z, points.z - levels[-1]))
 

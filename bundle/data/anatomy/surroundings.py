@@ -76,13 +76,12 @@ def paint_couch(canvas: Canvas, draw: Draw, outside: Tensor) -> None:
 
 def _blend_flat(canvas: Canvas, distance: Tensor, layers: list, outside: Tensor) -> None:
     """Blends layers whose distances are the same in all slices."""
-    box = canvas.box((-1e5,) * 3, (1e5,) * 3)
     reach = torch.nonzero((distance < canvas.blur_mm).any(dim=0)[:, 0])
     if not len(reach):
         return
     rows = slice(int(reach.min()), int(reach.max()) + 1)
-    box = (box[0], rows, box[2])
-    canvas.blend_layers(box, distance[:, rows].expand(-1, -1, canvas.shape[2]), layers, outside)
+    box = canvas.all_voxels
+    canvas.blend_layers((box[0], rows, box[2]), distance[:, rows].expand(-1, -1, canvas.shape[2]), layers, outside)
 
 
 def paint_blanket(canvas: Canvas, draw: Draw, outside: Tensor) -> None:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from bundle.data.anatomy.canvas import Box, Canvas, Paint
-from bundle.data.anatomy.shapes import Points, Shape
+from bundle.data.anatomy.shapes import Matrix, Points, Shape, Vector
 from bundle.data.anatomy.variation import Draw
+from bundle.fixed_tuples import triple
 
 __all__ = ["Tubes", "grow_tree", "paint_tube_layers", "paint_tubes", "random_places", "tube_distance"]
 
@@ -37,7 +38,7 @@ class Tubes:
     radius_end: np.ndarray
 
     @classmethod
-    def polyline(cls, places: Sequence[Sequence[float]], radii: Sequence[float] | float) -> Tubes:
+    def polyline(cls, places: Matrix | Sequence[np.ndarray], radii: Vector | float) -> Tubes:
         """Segments along one polyline of N corners with N radii, or one radius for all."""
         corners = np.asarray(places, dtype=float)
         widths = np.broadcast_to(np.asarray(radii, dtype=float), len(corners))
@@ -117,7 +118,7 @@ def _rasterise(canvas: Canvas, tubes: Tubes, reach_mm: float, as_coverage: bool 
     if not keep.any():
         return None
     first, last = np.maximum(first[keep], 0), np.minimum(last[keep], count - 1)
-    box = tuple(slice(int(a), int(b) + 1) for a, b in zip(first.min(axis=0), last.max(axis=0)))
+    box = triple(slice(int(a), int(b) + 1) for a, b in zip(first.min(axis=0), last.max(axis=0)))
     size = [s.stop - s.start for s in box]
     last = last - first.min(axis=0)
     first = first - first.min(axis=0)
@@ -133,10 +134,10 @@ def _rasterise(canvas: Canvas, tubes: Tubes, reach_mm: float, as_coverage: bool 
     )
     corner = torch.from_numpy(first[owner] + place * _PATCH).to(canvas.device)
     stop = torch.from_numpy(last[owner]).to(canvas.device)
-    segments = np.concatenate(
+    parts = np.concatenate(
         [tubes.start, tubes.end - tubes.start, tubes.radius_start[:, None], tubes.radius_end[:, None]], axis=1
     )[keep]
-    segments = torch.from_numpy(segments[owner].astype(np.float32)).to(canvas.device)
+    segments = torch.from_numpy(parts[owner].astype(np.float32)).to(canvas.device)
     side = torch.arange(_PATCH, device=canvas.device)
     points = canvas.points(box)
     x, y, z = (part.expand(size).reshape(-1) for part in (points.x, points.y, points.z))

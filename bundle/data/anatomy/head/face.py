@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
 
 from bundle.data.anatomy.canvas import Paint
 from bundle.data.anatomy.frame import Frame, noise
 from bundle.data.anatomy.head.plan import HINGE, HeadPlan, faded
 from bundle.data.anatomy.head.teeth import arch_points
 from bundle.data.anatomy.shapes import (
+    Points,
     Shape,
     half_space,
     intersection,
@@ -99,6 +103,10 @@ def _orbit(side: int) -> tuple[Shape, Shape]:
     return cone, rim
 
 
+def _beyond(rim: Shape) -> Callable[[Points], Tensor]:
+    return lambda points: -rim.distance(points) - 1.0
+
+
 def paint_orbits(frame: Frame, plan: HeadPlan, palette: Palette, draw: Draw) -> None:
     """Paints orbital fat, eyeballs with lenses, optic nerves and eye muscles, inside thin bony walls."""
     bone = palette["thin_cortex"]
@@ -107,7 +115,7 @@ def paint_orbits(frame: Frame, plan: HeadPlan, palette: Palette, draw: Draw) -> 
         cone, rim = _orbit(side)
         frame.paint(intersection(offset(cone, 1.7), rim), bone)
         frame.paint(intersection(cone, rim), palette["fat"])
-        front = intersection(cone, Shape(lambda p, r=rim: -r.distance(p) - 1.0, cone.low, cone.high))
+        front = intersection(cone, Shape(_beyond(rim), cone.low, cone.high))
         frame.paint(front, faded(palette, "muscle", -25), "head")  # lids
         x, y, z = side * 32.0, -73.0 - stick, 17.0
         apex = (side * 18.0, -40.0, 19.0)

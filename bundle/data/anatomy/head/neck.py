@@ -10,6 +10,7 @@ from bundle.data.anatomy.solids import blob, ribbon, symmetric
 from bundle.data.anatomy.tissues import Palette
 from bundle.data.anatomy.variation import Draw
 from bundle.data.anatomy.vessels import Tubes
+from bundle.fixed_tuples import triple
 
 __all__ = ["paint_airway", "paint_neck_organs", "paint_shoulders", "paint_spine"]
 
@@ -230,4 +231,4 @@ def paint_shoulders(frame: Frame, plan: HeadPlan, palette: Palette, draw: Draw) 
 
 
 def _flip(place: tuple[float, float, float], signs: tuple[int, int, int]) -> tuple[float, float, float]:
-    return tuple(p * s for p, s in zip(place, signs))
+    return triple(p * s for p, s in zip(place, signs))

@@ -25,6 +25,7 @@ from bundle.data.anatomy.shapes import rotation
 from bundle.data.anatomy.texture import add_textures
 from bundle.data.anatomy.tissues import draw_palette
 from bundle.data.anatomy.variation import Draw
+from bundle.fixed_tuples import triple
 
 __all__ = ["paint_head"]
 
@@ -55,7 +56,7 @@ def paint_head(canvas: Canvas, draw: Draw) -> None:
         middle = (scene.normal(0, 4), scene.normal(-48, 7), scene.normal(-56, 9))
     else:
         middle = (scene.normal(0, 6), scene.normal(0, 14), scene.uniform(-75, 40))
-    middle = [m * s for m, s in zip(middle, plan.scale)]
+    middle = triple(m * s for m, s in zip(middle, plan.scale))
     origin = [-sum(turned[a][b] * middle[b] for b in range(3)) for a in range(3)]
     back, aside = scene.normal(0.0, 12.0), scene.normal(0.0, 5.0)
     bend = Bend(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bundle.data.anatomy.canvas import Paint
 from bundle.data.anatomy.tissues import Palette
 from bundle.data.anatomy.variation import Draw
+from bundle.fixed_tuples import triple
 
 __all__ = ["HINGE", "HeadPlan", "draw_plan", "faded"]
 
@@ -57,8 +58,8 @@ def draw_plan(draw: Draw) -> HeadPlan:
     grown = draw.uniform(1.03, 1.1) if child else 1.0
     return HeadPlan(
         child=child,
-        scale=tuple(size * draw.normal(1.0, 0.025) for _ in range(3)),
-        vault=tuple(grown * draw.normal(1.0, 0.025) for _ in range(3)),
+        scale=triple(size * draw.normal(1.0, 0.025) for _ in range(3)),
+        vault=triple(grown * draw.normal(1.0, 0.025) for _ in range(3)),
         jaw=draw.normal(1.0, 0.04),
         fat_mm=min(draw.log_normal(5.5, 0.45), 18.0),
         skin_mm=draw.uniform(1.5, 2.3),

@@ -7,6 +7,7 @@ import torch
 from bundle.data.anatomy.canvas import Canvas
 from bundle.data.anatomy.tissues import Palette
 from bundle.data.anatomy.variation import Draw
+from bundle.fixed_tuples import triple
 
 __all__ = ["paint_head_rest"]
 
@@ -31,9 +32,11 @@ def paint_head_rest(canvas: Canvas, back_mm: float, level_mm: float, palette: Pa
     x, y, z = ((torch.arange(n, device=canvas.device) - (n - 1) / 2) * v for n, v in zip(canvas.shape, canvas.voxel_mm))
     inside_x, inside_y = x.abs() < reach + 2, (y > middle - 10) & (y < middle + reach + 2)
     inside_z = (z > level_mm) & (z < level_mm + length)
-    box = tuple(_range(chosen) for chosen in (inside_x, inside_y, inside_z))
-    if any(part is None for part in box):
+    ranges = [_range(chosen) for chosen in (inside_x, inside_y, inside_z)]
+    parts = [part for part in ranges if part is not None]
+    if len(parts) < len(ranges):
         return
+    box = triple(parts)
     away = (x[box[0]][:, None].square() + (y[box[1]][None, :] - middle).square()).sqrt()
     open_side = middle + radius * (1 - 1.2 * rises) - y[box[1]][None, :]
     bed = canvas.coverage(torch.maximum(torch.maximum(radius - away, away - radius - foam), open_side))

@@ -87,7 +87,8 @@ def paint_vault(frame: Frame, cranium: Cranium, plan: HeadPlan, palette: Palette
     sutures = noise(frame, box, 55.0, draw.key()).abs() * 25 + 0.8 * noise(frame, box, 5.0, draw.key())
     seam = (1 - sutures.abs() / 0.9).clamp(0, 1) * (0.55 if plan.child else draw.uniform(0.0, 0.35)) * (z > 20)
     inner_from = (thickness * (1 - share)).clamp(min=0.8)
-    layers = [(0.0, tables), (share * thickness, grain), (inner_from, tables), (thickness, palette["csf"])]
+    layers: list[tuple[float | Tensor, Paint | Tensor | float]] = [(0.0, tables), (share * thickness, grain)]
+    layers += [(inner_from, tables), (thickness, palette["csf"])]
     frame.blend_layers(box, solid, layers)
     gap = seam * frame.coverage(outer) * (1 - frame.coverage(cranium.inner))
     frame.blend(box, gap, 120.0)

@@ -151,7 +151,7 @@ def _paint_tooth(
         return
     points = frame.points(box)
     away = [points.x - neck[0], points.y - neck[1], points.z - neck[2]]
-    m, b, h = (sum(float(axes[r, a]) * away[a] for a in range(3)) for r in range(3))
+    m, b, h = (sum((float(axes[r, a]) * away[a] for a in range(3)), torch.zeros(())) for r in range(3))
     molar = number >= 5
     up, down = (h / crown).clamp(0, 1), (-h / root).clamp(0, 1)
     flare = 0.86 + 0.14 * (1 - (2.4 * up - 1.4).clamp(min=0).square() if not molar else 1 - (2 * up - 1).square() * 0.7)

@@ -30,6 +30,7 @@ from bundle.data.anatomy.shapes import (
 from bundle.data.anatomy.solids import prism
 from bundle.data.anatomy.tissues import Palette
 from bundle.data.anatomy.variation import Draw
+from bundle.fixed_tuples import triple
 
 __all__ = ["BoneLook", "cartilage_of", "draw_look", "femur", "fibula", "paint_all_bones", "patella", "tibia"]
 
@@ -213,7 +214,7 @@ def cartilage_of(bone: Shape, thickness: float, below: float) -> Shape:
     def distance(points: Points) -> Tensor:
         return torch.maximum(bone.distance(points) - thickness, (points.z - below) * 0.7)
 
-    low = tuple(v - thickness for v in bone.low)
+    low = triple(v - thickness for v in bone.low)
     return Shape(distance, low, (bone.high[0] + thickness, bone.high[1] + thickness, below))
 
 

@@ -56,7 +56,7 @@ def paint_body(canvas: Canvas, frame: Frame, palette: Palette, draw: Draw) -> No
         limbs.append(tube(arm, [r * s * m for r in (46, 38, 22, 15)[: len(arm)]]))
     if not frame.female and not frame.child:
         limbs.append(ellipsoid(frame.at(draw.normal(0, 8), -62, -172), (32 * s, 26 * s, 32 * s)))
-    box = canvas.box((-1e4,) * 3, (1e4,) * 3)
+    box = canvas.all_voxels
     points = canvas.points(box)
     lean = frame.lean_body().distance(points)
     lean = lean.expand(canvas.shape).clone()
@@ -146,7 +146,7 @@ def _muscle_planes(canvas: Canvas, frame: Frame, palette: Palette, lean: Tensor,
     """Fat planes between muscles and, in the elderly and obese, fat within them."""
     s = frame.scale
     infiltration = draw.log_normal(1.0, 0.5) * (0.8 + frame.fat_mm / 80)
-    box = canvas.box((-1e4,) * 3, (1e4,) * 3)
+    box = canvas.all_voxels
     share = torch.zeros_like(lean)
     for wide, thickness in ((34.0, 2.6), (48.0, 3.4)):
         field = lattice_field(canvas.axes, (wide * s, wide * s, 4 * wide * s), draw.key())

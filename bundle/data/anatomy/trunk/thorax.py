@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,7 @@ from bundle.data.anatomy.tissues import Palette
 from bundle.data.anatomy.trunk.frame import Frame
 from bundle.data.anatomy.variation import Draw, lattice_field
 from bundle.data.anatomy.vessels import Tubes, grow_tree, paint_tube_layers, paint_tubes, random_places
+from bundle.fixed_tuples import triple
 
 __all__ = [
     "Thorax",
@@ -104,7 +106,7 @@ def _diaphragm(frame: Frame, right: float, left: float, draw: Draw) -> Shape:
             heights.append(z0 - drop * q**power)
             slopes.append(drop / rx * power * q ** (power - 1))
         lower, upper = torch.minimum(*heights), torch.maximum(*heights)
-        slope = torch.where(heights[0] > heights[1], *slopes)
+        slope = torch.where(heights[0] > heights[1], slopes[0], slopes[1])
         gap = (30 * s - (upper - lower)).clamp(min=0)
         return (upper + gap * gap / (120 * s) - points.z) / (1 + slope * slope).sqrt()
 
@@ -275,8 +277,12 @@ def _disease(canvas: Canvas, frame: Frame, lungs: dict[int, Shape], palette: Pal
         for side in sides:
             lung = lungs[side]
             top = frame.at(0, level, 250)[1]
-            fluid = Shape(lambda p, lung=lung, top=top: lung.distance(p).maximum(top - p.y), lung.low, lung.high)
+            fluid = Shape(_below(lung, top), lung.low, lung.high)
             canvas.paint(fluid, palette["effusion"])
+
+
+def _below(lung: Shape, top: float) -> Callable[[Points], Tensor]:
+    return lambda points: lung.distance(points).maximum(top - points.y)
 
 
 def heart_outline(thorax: Thorax) -> Shape:
@@ -289,14 +295,14 @@ def heart_outline(thorax: Thorax) -> Shape:
 
 def moved(place: Place, by: Place) -> Place:
     """A place shifted by so many mm."""
-    return tuple(a + b for a, b in zip(place, by))
+    return triple(a + b for a, b in zip(place, by))
 
 
 def along_heart(thorax: Thorax, x: float, y: float, z: float) -> Place:
     """A place in the heart's own axes (x towards the apex), times its size."""
     k, turned = thorax.heart_size, thorax.heart_axis
     local = (x * k, y * k, z * k)
-    return tuple(c + sum(turned[a][b] * local[b] for b in range(3)) for a, c in enumerate(thorax.heart))
+    return triple(c + sum(turned[a][b] * local[b] for b in range(3)) for a, c in enumerate(thorax.heart))
 
 
 def paint_heart(canvas: Canvas, frame: Frame, thorax: Thorax, palette: Palette, draw: Draw) -> None:
