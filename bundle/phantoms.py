@@ -82,6 +82,10 @@ def line_integrals(ellipsoids: Sequence[Ellipsoid], geometry: ConeBeamGeometry) 
     The chord of the ray s + t d through an ellipsoid is (t2 - t1) |d|, t1 and t2 the roots of
     |(s + t d - c) / r|^2 = 1.
 
+    Args:
+        ellipsoids: the phantom; overlapping values add up.
+        geometry: the scan.
+
     Returns:
         [view, v, u] integrals in value times millimetres.
     """

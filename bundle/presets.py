@@ -110,7 +110,11 @@ class ScanPreset:
 
 
 def preset_names(folder: str | Path = PRESETS_DIR) -> list[str]:
-    """Names of the presets in a folder."""
+    """Names of the presets in a folder.
+
+    Args:
+        folder: folder of the presets.
+    """
     return sorted(path.stem for path in Path(folder).glob("*.json"))
 
 

@@ -90,7 +90,13 @@ def _strip(volume: np.ndarray, voxel_mm: Sequence[float]) -> torch.Tensor:
 
 
 def name_edges(axes: Axes, letters: Sequence[str], colour: str = "gold") -> None:
-    """Writes the patient's sides at the left, right, top and bottom edge of a panel."""
+    """Writes the patient's sides at the left, right, top and bottom edge of a panel.
+
+    Args:
+        axes: the panel.
+        letters: the sides at its left, right, top and bottom edge, such as a Plane's edges.
+        colour: of the letters.
+    """
     box = {"boxstyle": "round,pad=0.1", "facecolor": "black", "edgecolor": "none", "alpha": 0.5}
     style: dict[str, Any] = {"color": colour, "fontsize": 9, "fontweight": "bold", "bbox": box}
     for (x, y, across, along), text in zip(_EDGES, letters):
@@ -98,7 +104,12 @@ def name_edges(axes: Axes, letters: Sequence[str], colour: str = "gold") -> None
 
 
 def shortened(text: str, longest: int) -> str:
-    """A text with its middle left out where it is long: names differ at their ends."""
+    """A text with its middle left out where it is long: names differ at their ends.
+
+    Args:
+        text: what to shorten.
+        longest: number of characters that are allowed.
+    """
     half = (longest - 1) // 2
     return text if len(text) <= longest else f"{text[:half]}…{text[-half:]}"
 

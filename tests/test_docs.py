@@ -13,6 +13,8 @@ from bundle.physics.acquisition import Acquisition
 from bundle.sampling.jitter import ScanJitter
 from tests.conftest import ROOT
 
+PAGES = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
 
 def json_blocks(name: str) -> list[str]:
     return re.findall(r"```json\n(.*?)```", (ROOT / "docs" / name).read_text(encoding="utf-8"), re.DOTALL)
@@ -42,8 +44,8 @@ def test_jitter():
     assert documented("jitter") == ScanJitter(1.0, 20.0, 30.0, [5.0, 10.0])
 
 
-@pytest.mark.parametrize("path", sorted(p.name for p in (ROOT / "docs").glob("*.md")))
+@pytest.mark.parametrize("path", sorted(str(p.relative_to(ROOT)) for p in PAGES))
 def test_links_lead_somewhere(path):
-    text = (ROOT / "docs" / path).read_text(encoding="utf-8")
+    text = (ROOT / path).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!http)([^)#]+)", text):
-        assert (ROOT / "docs" / target).exists(), target
+        assert ((ROOT / path).parent / target).exists(), target

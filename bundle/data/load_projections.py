@@ -33,7 +33,11 @@ __all__ = [
 
 
 def unit_to_patient(data: ProjectionSet) -> np.ndarray:
-    """[4, 4] map from the unit cube over the scan's volume to patient coordinates (RAS mm)."""
+    """[4, 4] map from the unit cube over the scan's volume to patient coordinates (RAS mm).
+
+    Args:
+        data: projections, whose geometry has the volume.
+    """
     geometry = data.geometry
     to_world = np.diag([*geometry.volume_size_mm, 1.0])
     to_world[:3, 3] = np.array(geometry.volume_centre_mm) - np.array(geometry.volume_size_mm) / 2
@@ -41,7 +45,12 @@ def unit_to_patient(data: ProjectionSet) -> np.ndarray:
 
 
 def grid_affine(unit_to_patient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """[4, 4] affine of a grid of voxel centres over the unit cube, in patient coordinates."""
+    """[4, 4] affine of a grid of voxel centres over the unit cube, in patient coordinates.
+
+    Args:
+        unit_to_patient: [4, 4] map from the unit cube to patient coordinates.
+        shape: voxels (x, y, z).
+    """
     size = np.array(shape, dtype=np.float64)
     to_unit = np.diag([*(1.0 / size), 1.0])
     to_unit[:3, 3] = 0.5 / size
@@ -83,7 +92,12 @@ def network_input(data: ProjectionSet, scan: ScanPreset) -> dict[str, torch.Tens
 
 
 def pixels_averaged(data: ProjectionSet, scan: ScanPreset) -> float:
-    """The measured pixels in each of those that :func:`network_input` gives; 1 where it interpolates."""
+    """The measured pixels in each of those that :func:`network_input` gives; 1 where it interpolates.
+
+    Args:
+        data: measured or simulated projections.
+        scan: the network's scan.
+    """
     return float(max(1.0, np.prod(data.geometry.detector_shape) / np.prod(scan.detector_shape)))
 
 

@@ -125,6 +125,10 @@ class ProjectionSet:
 def write_projections(data: ProjectionSet, path: str | os.PathLike) -> None:
     """Writes a projection file, complete or not at all.
 
+    Args:
+        data: what to write.
+        path: .npz file.
+
     Raises:
         InputError: when the contents contradict each other or the file cannot be written.
     """
@@ -153,6 +157,9 @@ def write_projections(data: ProjectionSet, path: str | os.PathLike) -> None:
 
 def read_projections(path: str | os.PathLike) -> ProjectionSet:
     """Reads and checks a projection file.
+
+    Args:
+        path: .npz file.
 
     Raises:
         InputError: when the file is missing, damaged, of another format, or contradicts itself.

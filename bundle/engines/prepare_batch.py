@@ -112,9 +112,10 @@ class PrepareVolume(_PrepareProjections):
 
     Args:
         scan: the scan.
-        acquisition: as above.
-        seed: as above; the misalignment's, too.
-        volumes: as above.
+        acquisition: noise and other physics of simulated projections; none if None.
+        seed: seed of its randomness, and the misalignment's, which are then the same for a case every time; None draws
+            from the global generator.
+        volumes: gives the volumes of prepared cases.
         misalignment: how the simulated scan differs from "geometry" and "matrices", which stay what they are.
         truncation: how much of the detector is measured.
 

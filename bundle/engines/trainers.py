@@ -145,7 +145,11 @@ class SparseViewTrainer(SupervisedTrainer):
 
 
 def loss_terms(output: list[dict[str, Any]]) -> dict[str, float]:
-    """The loss and its terms as plain numbers, from a trainer's output; an output_transform for logging handlers."""
+    """The loss and its terms as plain numbers, from a trainer's output; an output_transform for logging handlers.
+
+    Args:
+        output: of the trainer, with the batch's as its only item.
+    """
     return output[0]["terms"]
 
 

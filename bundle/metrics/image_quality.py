@@ -16,18 +16,36 @@ __all__ = ["psnr", "quality", "ssim_3d", "ssim_slices"]
 
 
 def psnr(prediction: np.ndarray, target: np.ndarray, data_range: float) -> float:
-    """Peak signal-to-noise ratio in dB, 10 log10(range^2 / MSE); infinite for equal volumes."""
+    """Peak signal-to-noise ratio in dB, 10 log10(range^2 / MSE); infinite for equal volumes.
+
+    Args:
+        prediction: [x, y, z] volume.
+        target: the truth, of the same shape.
+        data_range: difference between the largest and smallest possible value.
+    """
     mse = float(np.mean((prediction.astype(np.float64) - target.astype(np.float64)) ** 2))
     return float("inf") if mse == 0 else float(10 * np.log10(data_range**2 / mse))
 
 
 def ssim_3d(prediction: np.ndarray, target: np.ndarray, data_range: float) -> float:
-    """Structural similarity with scikit-image's 7 x 7 x 7 windows."""
+    """Structural similarity with scikit-image's 7 x 7 x 7 windows.
+
+    Args:
+        prediction: [x, y, z] volume.
+        target: the truth, of the same shape.
+        data_range: difference between the largest and smallest possible value.
+    """
     return float(_structural_similarity()(target, prediction, data_range=data_range))
 
 
 def ssim_slices(prediction: np.ndarray, target: np.ndarray, data_range: float) -> float:
-    """2D structural similarity, averaged over the slices of each axis and then over the three axes."""
+    """2D structural similarity, averaged over the slices of each axis and then over the three axes.
+
+    Args:
+        prediction: [x, y, z] volume.
+        target: the truth, of the same shape.
+        data_range: difference between the largest and smallest possible value.
+    """
     similarity = _structural_similarity()
     means = []
     for axis in range(3):

@@ -47,24 +47,42 @@ Numbers = TypeVar("Numbers", np.ndarray, torch.Tensor, float)
 
 
 def hu_to_unit(hu: Values, hu_window: Sequence[float]) -> Values:
-    """Maps HU to [0, 1], clipped to the window (lo, hi)."""
+    """Maps HU to [0, 1], clipped to the window (lo, hi).
+
+    Args:
+        hu: values in HU, any shape.
+        hu_window: HU at 0 and 1.
+    """
     low, high = hu_window
     return ((hu - low) / (high - low)).clip(0.0, 1.0)
 
 
 def unit_to_hu(unit: Values, hu_window: Sequence[float]) -> Values:
-    """Maps [0, 1] back to HU, without clipping."""
+    """Maps [0, 1] back to HU, without clipping.
+
+    Args:
+        unit: values, any shape.
+        hu_window: HU at 0 and 1.
+    """
     low, high = hu_window
     return unit * (high - low) + low
 
 
 def unit_integral_to_normalised(integral_mm: Numbers) -> Numbers:
-    """Maps a unit integral in mm to a normalised projection."""
+    """Maps a unit integral in mm to a normalised projection.
+
+    Args:
+        integral_mm: unit integrals, any shape.
+    """
     return integral_mm / (1000.0 * NORMALISATION_M)
 
 
 def normalised_to_unit_integral(normalised: Numbers) -> Numbers:
-    """Maps a normalised projection back to the unit integral in mm."""
+    """Maps a normalised projection back to the unit integral in mm.
+
+    Args:
+        normalised: normalised projections, any shape.
+    """
     return normalised * (1000.0 * NORMALISATION_M)
 
 
@@ -94,7 +112,12 @@ def normalised_to_attenuation(
 
 
 def attenuation_per_unit_mm(hu_window: Sequence[float], mu_water_per_mm: float = MU_WATER_PER_MM) -> float:
-    """Attenuation p for each mm of unit integral, for windows that start at air."""
+    """Attenuation p for each mm of unit integral, for windows that start at air.
+
+    Args:
+        hu_window: HU at 0 and 1, the lower one air.
+        mu_water_per_mm: attenuation of water at the beam's effective energy.
+    """
     return float(normalised_to_attenuation(unit_integral_to_normalised(np.array(1.0)), hu_window, mu_water_per_mm))
 
 
@@ -104,7 +127,14 @@ def attenuation_to_normalised(
     mu_water_per_mm: float = MU_WATER_PER_MM,
     path_mm: Values | float | None = None,
 ) -> Values:
-    """Maps the attenuation p = -ln(I / I0) to a normalised projection: the inverse of normalised_to_attenuation."""
+    """Maps the attenuation p = -ln(I / I0) to a normalised projection: the inverse of normalised_to_attenuation.
+
+    Args:
+        attenuation: p, any shape.
+        hu_window: (lo, hi) of the volume that was projected.
+        mu_water_per_mm: attenuation of water at the beam's effective energy.
+        path_mm: path L through the volume; only needed when lo is not air (-1000 HU).
+    """
     low, high = hu_window
     base = _base_attenuation(low, path_mm)
     integral_mm = (attenuation / mu_water_per_mm - base) * (1000.0 / (high - low))
@@ -113,6 +143,11 @@ def attenuation_to_normalised(
 
 def rewindow_normalised(normalised: Values, source: Sequence[float], target: Sequence[float]) -> Values:
     """Maps projections normalised with one HU window to another with the same lower end.
+
+    Args:
+        normalised: normalised projections, any shape.
+        source: the HU window that they have.
+        target: the HU window that they get.
 
     Raises:
         InputError: when the lower ends differ, since the path through the volume is then needed.

@@ -16,7 +16,13 @@ __all__ = ["DetectorNoise", "case_generator"]
 
 
 def case_generator(seed: int, case: object, device: str | torch.device) -> torch.Generator:
-    """Source of randomness that is the same for a case every time, and another for every case and seed."""
+    """Source of randomness that is the same for a case every time, and another for every case and seed.
+
+    Args:
+        seed: of the run.
+        case: name of the case.
+        device: where the generator's numbers are used.
+    """
     # PyTorch's generator on CPUs takes 32 bits of a seed and no more.
     return torch.Generator(device).manual_seed(zlib.crc32(f"{seed} {case}".encode()))
 

@@ -29,7 +29,7 @@ class ConeBeamProjector(nn.Module):
     Example::
 
         projector = ConeBeamProjector(geometry)
-        projections = projector(volume)         # [B, 1, X, Y, Z] -> [B, views, V, U]
+        projections = projector(volume)  # [B, 1, X, Y, Z] -> [B, views, V, U]
         smeared = projector.adjoint(projections)  # [B, views, V, U] -> [B, 1, X, Y, Z]
     """
 
