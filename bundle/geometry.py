@@ -323,7 +323,8 @@ def _vectors(name: str, values: Any) -> np.ndarray:
     try:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"geometry.{name}", "is not made of numbers.", "Give (x, y, z) in millimetres.") from None
+        fault = "is not made of vectors of three numbers."
+        raise InputError(f"geometry.{name}", fault, "Give (x, y, z) in millimetres.") from None
     if array.ndim != 2 or array.shape[1] != 3 or len(array) == 0:
         raise InputError(f"geometry.{name}", f"has shape {array.shape}.", "Give one (x, y, z) vector per view.")
     if not np.isfinite(array).all():

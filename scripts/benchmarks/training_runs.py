@@ -174,7 +174,7 @@ class _Watch:
         self._ends("optimiser")(trainer)
         self.extra_memory_mb = max(self.extra_memory_mb, peak_memory_mb() - self._before_mb)
         if not self.steps:
-            self.loss = trainer.state.output[0]["loss"].item()
+            self.loss = trainer.state.output["loss"].item()
         self.steps.append(self._parts)
         if _step_seconds(self._parts) > LONG_S and not self.compiled:
             trainer.terminate()
