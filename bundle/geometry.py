@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ ROW_DIRECTIONS = ("+z", "-z")
 MOST_ELEMENTS = 2**33
 """Voxels of a volume, or pixels of a detector, beyond which a size is a mistake or an attack (2048 along each axis)."""
 
-_UNKNOWN_ANGLES = np.array(np.nan)  # as many as there are views
 _PER_VIEW_VECTORS = ("source_mm", "detector_centre_mm", "u_axis", "v_axis")
 
 
@@ -61,7 +60,7 @@ class ConeBeamGeometry:
     volume_shape: tuple[int, int, int]
     voxel_mm: tuple[float, float, float]
     volume_centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    angles_rad: np.ndarray = field(default_factory=lambda: _UNKNOWN_ANGLES)
+    angles_rad: np.ndarray = None  # type: ignore[assignment]  # NaN from then on
 
     def __post_init__(self) -> None:
         for name in _PER_VIEW_VECTORS:
@@ -74,8 +73,7 @@ class ConeBeamGeometry:
                     f"has {len(getattr(self, name))} views where source_mm has {views}.",
                     "Give one vector per view.",
                 )
-        known = self.angles_rad is not None and self.angles_rad is not _UNKNOWN_ANGLES  # None in records
-        angles = np.array(self.angles_rad, dtype=np.float64) if known else np.full(views, np.nan)
+        angles = np.full(views, np.nan) if self.angles_rad is None else _numbers("angles_rad", self.angles_rad)
         if angles.shape != (views,):
             raise InputError(
                 "geometry.angles_rad", f"has shape {angles.shape} for {views} views.", "Give one angle per view."
@@ -319,12 +317,15 @@ def circular(
     )
 
 
-def _vectors(name: str, values: Any) -> np.ndarray:
+def _numbers(name: str, values: Any) -> np.ndarray:
     try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        fault = "is not made of vectors of three numbers."
-        raise InputError(f"geometry.{name}", fault, "Give (x, y, z) in millimetres.") from None
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:  # words, or lists of unequal lengths
+        raise InputError(f"geometry.{name}", f"has entries of the wrong shape ({error}).", "Give numbers.") from None
+
+
+def _vectors(name: str, values: Any) -> np.ndarray:
+    array = _numbers(name, values)
     if array.ndim != 2 or array.shape[1] != 3 or len(array) == 0:
         raise InputError(f"geometry.{name}", f"has shape {array.shape}.", "Give one (x, y, z) vector per view.")
     if not np.isfinite(array).all():

@@ -103,7 +103,7 @@ class Entry:
         made = next((method for method in _functions(self.node) if method.name == "__init__"), None)
         if made is not None:
             return _parameters(made)
-        return [(field, text) for field, text in _fields(self.node)] if _has_fields(self.node) else []
+        return list(_fields(self.node)) if _has_fields(self.node) else []
 
     @property
     def documented(self) -> set[str]:

@@ -20,6 +20,7 @@ from bundle.data.load_projections import grid_affine, network_input, pixels_aver
 from bundle.data.projection_file import ProjectionSet, read_projections
 from bundle.errors import InputError, naming
 from bundle.fixed_tuples import pair
+from bundle.paths import is_inside
 from bundle.physics.acquisition import Acquisition
 from bundle.presets import ScanPreset
 from bundle.sampling.views import uniform_views
@@ -122,8 +123,7 @@ class LoadReconstructionInputd(MapTransform):
 
     def _check_place(self, source: str) -> None:
         """Refuses a file, or a link to one, outside of the folders."""
-        place = Path(source).resolve()
-        if self.folders is not None and not any(place.is_relative_to(folder) for folder in self.folders):
+        if self.folders is not None and not any(is_inside(source, folder) for folder in self.folders):
             raise InputError(source, "is outside of the folders that may be read.", "See DEEPSPARSE_FOLDERS.")
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from bundle.datasets.raw_case import RawCase
-from bundle.datasets.source_tree import is_inside, outside_problem
+from bundle.datasets.source_tree import outside_problem
 from bundle.datasets.sources import source_files
 from bundle.errors import InputError
+from bundle.paths import is_inside
 
 __all__ = ["with_problems"]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from bundle.data.ct_volume import NIFTI_SUFFIXES, case_name
 from bundle.datasets.labels import with_label
 from bundle.datasets.raw_case import RawCase, RawFile
-from bundle.datasets.source_tree import is_inside, outside_problem, search, unusable
+from bundle.datasets.source_tree import outside_problem, search, unusable
+from bundle.paths import is_inside
 
 __all__ = ["LAYOUT", "find"]
 

@@ -9,8 +9,9 @@ from bundle.data.ct_volume import case_name
 from bundle.datasets.archives import archive_members
 from bundle.datasets.labels import with_label
 from bundle.datasets.raw_case import RawCase, RawFile
-from bundle.datasets.source_tree import is_inside, outside_problem, search, unusable
+from bundle.datasets.source_tree import outside_problem, search, unusable
 from bundle.errors import InputError
+from bundle.paths import is_inside
 
 __all__ = ["LAYOUT", "find"]
 

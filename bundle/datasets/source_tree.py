@@ -10,8 +10,9 @@ from pathlib import Path
 from bundle.datasets.dicom_series import NOT_DICOM
 from bundle.datasets.raw_case import RawCase, RawFile
 from bundle.errors import InputError
+from bundle.paths import is_inside
 
-__all__ = ["SourceTree", "folder_problem", "is_inside", "linked_copies", "outside_problem", "search", "unusable"]
+__all__ = ["SourceTree", "folder_problem", "linked_copies", "outside_problem", "search", "unusable"]
 
 _FILES = (*NOT_DICOM, ".dcm")  # what bears other names and leads nowhere may have been a folder
 
@@ -89,11 +90,6 @@ def folder_problem(folder: Path) -> InputError | None:
             return None
     except OSError as error:
         return _cannot_be_entered(folder, error)
-
-
-def is_inside(path: Path, source: Path) -> bool:
-    """Whether a path, after its links, even ones that go round in circles, lies in a resolved folder."""
-    return Path(os.path.realpath(path)).is_relative_to(source)
 
 
 def linked_copies(images: Iterable[RawFile]) -> set[RawFile]:

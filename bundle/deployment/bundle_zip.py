@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bundle.atomic import atomic_path, check_output
 from bundle.errors import InputError
+from bundle.paths import is_inside
 
 __all__ = ["BUNDLE_NAME", "bundle_files", "write_bundle"]
 
@@ -39,7 +40,7 @@ def bundle_files(root: Path) -> Iterator[Path]:
     """The bundle's files, relative to its root, in order; links that lead out of it are left out."""
     found = {path for part in _PARTS for path in root.glob(part) if path.is_file() and not path.name.startswith(".")}
     inside = root.resolve()
-    yield from sorted(path.relative_to(root) for path in found if path.resolve().is_relative_to(inside))
+    yield from sorted(path.relative_to(root) for path in found if is_inside(path, inside))
 
 
 def write_bundle(root: str | os.PathLike, output: str | os.PathLike, version: str, overwrite: bool = False) -> Path:

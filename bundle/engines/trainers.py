@@ -15,7 +15,6 @@ from bundle.errors import InputError
 from bundle.handlers.epoch_seeder import EpochSeeder
 from bundle.losses import StageLoss
 from bundle.networks import DiCE, PointForward
-from bundle.networks.quantizer import FeatureQuantizer
 
 __all__ = ["DatasetAdaptationTrainer", "HyViPTrainer", "SparseViewTrainer", "ViewAdjustmentTrainer", "loss_terms"]
 
@@ -78,9 +77,8 @@ class SparseViewTrainer(SupervisedTrainer):
         EpochSeeder(rank).attach(self)
         self.check_stage(self.dice, loss_function)
         if self.compile:
-            for module in self.dice.embedding.quantizers:
-                if isinstance(module, FeatureQuantizer):
-                    module.stay_out_of_graphs()
+            for quantizer in self.dice.embedding.quantizers:
+                quantizer.stay_out_of_graphs()
         self.add_event_handler(IterationEvents.LOSS_COMPLETED, self._fetch_loss)
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._check_loss)
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip_gradient)

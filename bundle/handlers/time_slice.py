@@ -33,15 +33,14 @@ class TimeSlice:
     def __init__(self, minutes: float | None = None, validator: Evaluator | None = None, interval: int = 1) -> None:
         if minutes is not None and not minutes > 0:
             raise InputError("slice_minutes", f"is {minutes}.", "Give minutes, or null for no limit.")
-        self.minutes = minutes
-        self._seconds = math.inf if minutes is None else 60.0 * minutes
+        self.seconds = math.inf if minutes is None else 60.0 * minutes
         self.validator = validator
         self.interval = interval
         self._start = 0.0
 
     def attach(self, engine: Engine) -> None:
         """Starts the clock with the engine, and looks at it after every epoch."""
-        if self.minutes is not None:
+        if self.seconds < math.inf:
             engine.add_event_handler(Events.STARTED, self._begin)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self._look)
 
@@ -49,7 +48,7 @@ class TimeSlice:
         self._start = time.monotonic()
 
     def _look(self, engine: Engine) -> None:
-        passed = time.monotonic() - self._start >= self._seconds
+        passed = time.monotonic() - self._start >= self.seconds
         if not idist.all_reduce(float(passed), "MAX"):
             return
         epoch = engine.state.epoch

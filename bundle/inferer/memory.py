@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from bundle.errors import InputError
 from bundle.networks import DiCE
-from bundle.networks.quantizer import FeatureQuantizer
 
 __all__ = ["MemoryPlan", "plan_memory"]
 
@@ -47,11 +46,10 @@ def plan_memory(
         InputError: when even the least at once needs more than the limit.
     """
     batch, views, rows, columns = projections_shape
-    quantizers = [module for module in network.embedding.quantizers if isinstance(module, FeatureQuantizer)]
-    channels = [quantizer.pre.in_channels for quantizer in quantizers][::-1]
+    channels = [quantizer.pre.in_channels for quantizer in network.embedding.quantizers][::-1]
     inputs = network.point_decoder.layers[0][0].in_channels
     widths = sum(layer[0].out_channels for layer in network.point_decoder.layers)
-    codebook = quantizers[0].codebook
+    codebook = network.embedding.quantizers[0].codebook
     decoded = inputs - sum(channels)
     width = network.decoder_channels
 

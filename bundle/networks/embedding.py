@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,7 +38,8 @@ class CrossScaleEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         self.denoises = denoise_blocks > 0
-        self.quantizers = nn.ModuleList(FeatureQuantizer(c, **(quantizer or {})) for c in channels)
+        # PyTorch types none of their parts.
+        self.quantizers: Any = nn.ModuleList(FeatureQuantizer(c, **(quantizer or {})) for c in channels)
         self.denoisers = nn.ModuleList(
             ResidualStack(3, c, c, denoise_blocks) if self.denoises else nn.Identity() for c in channels
         )

@@ -68,12 +68,7 @@ def read_geometry_json(path: str | os.PathLike) -> ConeBeamGeometry:
         for name, value in record.items():
             if name != "angles_rad" or value is not None:
                 _check_numbers(name, value, whole=name in _SHAPES)
-        try:
-            return ConeBeamGeometry.from_dict(record)
-        except InputError:
-            raise
-        except (TypeError, ValueError) as error:  # lists of unequal lengths, a number where a list belongs
-            raise InputError(path, f"has entries of the wrong shape ({error}).", _REMEDY) from error
+        return ConeBeamGeometry.from_dict(record)
 
 
 def _load(path: Path) -> dict[str, Any]:

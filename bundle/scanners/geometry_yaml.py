@@ -201,17 +201,20 @@ def _grid(section: dict[str, Any], name: str, count: int) -> tuple[list[int], np
     step_key, total_key = f"d{name}", f"s{name}"
     if step_key not in section and total_key not in section:
         raise InputError(step_key, "is missing.", f"Give it, or {total_key}, the size of the whole.")
-    total = np.array(_numbers(section, total_key, count, positive=True)) if total_key in section else np.array(np.nan)
+    shape = [int(number) for number in counts]
+    if total_key not in section:
+        return shape, np.array(_numbers(section, step_key, count, positive=True))
+    total = np.array(_numbers(section, total_key, count, positive=True))
     if step_key not in section:
-        return [int(number) for number in counts], total / counts
+        return shape, total / counts
     step = np.array(_numbers(section, step_key, count, positive=True))
-    if total_key in section and not np.allclose(total, step * counts, rtol=1e-4, atol=0):
+    if not np.allclose(total, step * counts, rtol=1e-4, atol=0):
         raise InputError(
             total_key,
             f"is {_show(total.tolist())}, but n{name} times {step_key} is {_show((step * counts).tolist())}.",
             "Correct the one that is wrong, or remove the total.",
         )
-    return [int(number) for number in counts], step
+    return shape, step
 
 
 def _check_dataset(record: dict[str, Any], size: np.ndarray, ignore: set[str]) -> None:
