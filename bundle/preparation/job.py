@@ -8,6 +8,7 @@ import re
 import resource
 import shutil
 import socket
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,6 +47,8 @@ class Job:
     sources: Callable[[Any, Any], list[Path]]
     plain_settings: dict[str, Any] = field(init=False)
     """The settings as they read back from JSON, where the run was started."""
+    run: str = field(default_factory=lambda: uuid.uuid4().hex, init=False)
+    """Names the run, so that a case whose outcome was lost with its worker is still known as this run's work."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plain_settings", _plain(self.settings))
@@ -142,7 +145,7 @@ def _finish(job: Job, case: Any) -> Outcome:
         )
     record = _read_record(job, case.name)
     if record is not None and _still_true(record, job, case):
-        return _outcome(record, SKIPPED)
+        return _outcome(record, PREPARED if record.get("run") == job.run else SKIPPED)
     staging = job.staging(case.name)
     try:
         _discard(record, job, case.name)
@@ -158,6 +161,7 @@ def _finish(job: Job, case: Any) -> Outcome:
             "sources": [{**entry, "path": _below(entry["path"], job.source)} for entry in made["sources"]],
             "settings": job.plain_settings,
             "bundle_version": __version__,
+            "run": job.run,
             "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         }
         write_json(record, job.record_path(case.name))

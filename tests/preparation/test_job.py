@@ -20,6 +20,11 @@ def job(tmp_path):
     return Job(tmp_path / "raw", tmp_path / "out", FakeSettings(str(tmp_path / "journal")), work, sources)
 
 
+def later(job):
+    """The same in another run."""
+    return replace(job)
+
+
 def made(job):
     return journal(job.output.parent / "journal").count(("end", "parts"))
 
@@ -45,7 +50,7 @@ def test_record(job, case):
 
 def test_finished_cases_are_left_alone(job, case):
     before = (job.output / "cases" / "parts_part1" / "data.bin").stat()
-    again = run_case(job, case, wait=False)
+    again = run_case(later(job), case, wait=False)
     assert (again.status, again.items, again.bytes, again.seconds) == (
         SKIPPED,
         ("parts_part1", "parts_part2", "parts_part3"),
@@ -53,6 +58,12 @@ def test_finished_cases_are_left_alone(job, case):
         1.5,
     )
     assert (job.output / "cases" / "parts_part1" / "data.bin").stat().st_mtime_ns == before.st_mtime_ns
+    assert made(job) == 1
+
+
+def test_an_outcome_that_was_lost_is_told_again(job, case):
+    """As by a cluster that asks for a case once more since the worker that had its outcome died."""
+    assert run_case(job, case, wait=False).status == PREPARED
     assert made(job) == 1
 
 
@@ -96,7 +107,7 @@ def test_whatever_changed_is_done_anew(job, case, change, monkeypatch):
     assert run_case(job, case, wait=False).status == PREPARED
     assert target.read_bytes() == expected
     assert made(job) == 2
-    assert run_case(job, case, wait=False).status == SKIPPED
+    assert run_case(later(job), case, wait=False).status == SKIPPED
 
 
 def test_fewer_sources_are_done_anew(job):
@@ -104,7 +115,7 @@ def test_fewer_sources_are_done_anew(job):
     late = case.path.with_suffix(".more")
     late.write_text("late")
     assert run_case(job, case, wait=False).status == PREPARED
-    assert run_case(job, case, wait=False).status == SKIPPED
+    assert run_case(later(job), case, wait=False).status == SKIPPED
     late.rename(late.with_name("other.more"))  # of the same size, but another's
     assert run_case(job, case, wait=False).status == PREPARED
 
@@ -116,7 +127,7 @@ def test_archives_are_known_by_their_own_size(job, case):
     (source,) = record["sources"]
     record["sources"] = [{**source, "bytes": 3, "archive_bytes": source["bytes"]}]
     path.write_text(json.dumps(record))
-    assert run_case(job, case, wait=False).status == SKIPPED
+    assert run_case(later(job), case, wait=False).status == SKIPPED
     case.path.write_text("abc")
     assert run_case(job, case, wait=False).status == PREPARED
 
@@ -181,7 +192,7 @@ def test_locked_by_another_run(job, case):
 
     with filelock.FileLock(job.output / ".locks" / "parts.lock"):
         assert run_case(job, case, wait=False).status == BUSY
-    assert run_case(job, case, wait=True).status == SKIPPED
+    assert run_case(later(job), case, wait=True).status == SKIPPED
 
 
 def test_errors_become_outcomes(job):
