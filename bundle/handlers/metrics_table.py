@@ -64,10 +64,10 @@ class MetricsTable:
         self._split = split
 
     def attach(self, engine: Engine) -> None:
-        """Collects and writes after every iteration, and leaves the means in the engine's metrics at the end."""
+        """Writes after every iteration, and leaves the means in the engine's metrics for later handlers."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
-        engine.add_event_handler(Events.COMPLETED, self._average)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._average)
 
     def _start(self, engine: Engine) -> None:
         self.rows = []
