@@ -50,7 +50,7 @@ format: .venv/.test
 	$(BIN)/ruff format .
 
 test: .venv/.test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .venv-%/.installed: tests/integration/%.txt
 	$(PYTHON) -m venv .venv-$*
@@ -60,7 +60,7 @@ test: .venv/.test lint
 
 # What cannot be installed is skipped, with the reason.
 test-integration: .venv/.test
-	-$(MAKE) .venv-monailabel/.installed
+	-$(MAKE) --keep-going .venv-monailabel/.installed .venv-nvflare/.installed
 	$(BIN)/python -m pytest -m integration -rs tests/integration
 
 clean:

@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 SMALL = {"encoder_channels": [4, 6], "decoder_channels": 8, "point_channels": [8], "low_resolution": 6}
 sys.path.insert(0, str(ROOT))
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # the tests' processes share the processors
+    torch.set_num_threads(max(1, os.cpu_count() // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
+    os.environ["OMP_NUM_THREADS"] = str(torch.get_num_threads())  # for processes that tests start
 if not torch.cuda.is_available():  # before anything imports Triton, which reads it then
     os.environ["TRITON_INTERPRET"] = "1"
 
@@ -114,8 +117,8 @@ def in_root(monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def child_env() -> dict[str, str]:
-    """Environment of child processes: quiet, and without this process's thread pools."""
-    return {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "2"}
+    """Environment of child processes: quiet, and with this process's number of threads, as sums depend on it."""
+    return {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": str(torch.get_num_threads())}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from bundle.sampling.points import is_held_out
 from tests.conftest import ROOT
 from tests.workflows import DEMO, TRAIN, workflow
 
-STEPS_PER_EPOCH, EPOCHS = 25, 3
+STEPS_PER_EPOCH, EPOCHS = 25, 4
 
 
 def back_projection(projections: torch.Tensor, projector: ConeBeamProjector, truth: torch.Tensor) -> torch.Tensor:
