@@ -1,0 +1,1 @@
+"""Federated training of the bundle with NVIDIA FLARE."""
