@@ -1,11 +1,14 @@
 """Repeats the paper's ablations (its tables 5, 6 and 7) at a small scale, and tries changes of its recipe.
 
+One of them is a single network for 6, 8 and 10 views instead of the paper's one for each.
+
     python scripts/real_cts.py --source FOLDER --output runs/real_limbs --group limb
     python -m scripts.ablations --dataset_dir runs/real_limbs
 
 Pretraining is on generated anatomies, finetuning and training from scratch on the training cases of the data set, and
-what is measured is its test cases, from 6 views. Every training has the same number of steps at each stage. A run that
-was stopped goes on where it was. Writes results.csv into the output folder, and prints the tables in Markdown.
+what is measured is its test cases, from 6 views where a table does not say otherwise. Every training has the same
+number of steps at each stage. A run that was stopped goes on where it was. Writes results.csv into the output folder,
+and prints the tables in Markdown.
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ class Training:
         changes: settings that differ from configs/ablation.json.
         share: share of the data set's training cases.
         overlays: further configuration files.
+        view_counts: numbers of views to score it at.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Training:
     changes: dict[str, Any] = field(default_factory=dict)
     share: float = 1.0
     overlays: tuple[str, ...] = ()
+    view_counts: tuple[int, ...] = (6,)
 
 
 _PRIOR = {
@@ -87,34 +92,61 @@ class Row:
     label: str
     paper_db: float | None
     training: str
+    views: int = 6
 
 
-def plan() -> tuple[list[Training], list[Row]]:
+Part = tuple[list[Training], list[Row]]
+
+
+def plan() -> Part:
     """All trainings, each after the one that it starts from, and the rows of the tables."""
-    trainings = [Training("scratch", "scratch"), Training("pretrain", "pretrain")]
-    design, stages, data = "design", "stages", "training cases"
-    rows = [Row(design, "4 scales, r 32", 29.69, "scratch")]
+    trainings: list[Training] = []
+    rows: list[Row] = []
+    for part in (_design, _stages, _training_cases, _view_counts, _recipes):
+        more, of_table = part()
+        trainings += more
+        rows += of_table
+    return trainings, rows
+
+
+def _design() -> Part:
+    """The paper's table 5: scales of the features, and size of the low-resolution grid."""
+    table = "design"
+    trainings, rows = [Training("scratch", "scratch")], [Row(table, "4 scales, r 32", 29.69, "scratch")]
     channels = [8, 16, 32, 64, 128]
     for scales, paper_db in ((3, 28.95), (5, 29.70)):
         name = f"scales{scales}"
         trainings.append(Training(name, "scratch", changes={"encoder_channels": channels[:scales]}))
-        rows.append(Row(design, f"{scales} scales, r 32", paper_db, name))
+        rows.append(Row(table, f"{scales} scales, r 32", paper_db, name))
     for size, paper_db in ((24, 29.41), (40, 29.71)):
         trainings.append(Training(f"r{size}", "scratch", changes={"low_resolution": size}))
-        rows.append(Row(design, f"4 scales, r {size}", paper_db, f"r{size}"))
-    trainings += [
+        rows.append(Row(table, f"4 scales, r {size}", paper_db, f"r{size}"))
+    return trainings, rows
+
+
+def _stages() -> Part:
+    """The paper's table 6: what each stage gives."""
+    table = "stages"
+    trainings = [
+        Training("pretrain", "pretrain"),
         Training("step1", "finetune_step1", "pretrain"),
         Training("step2", "finetune_step2", "step1"),
         Training("random_step1", "finetune_step1"),
         Training("random_step2", "finetune_step2", "random_step1"),
         Training("pretrain_step2", "finetune_step2", "pretrain"),
     ]
-    rows += [
-        Row(stages, "from scratch", 29.69, "scratch"),
-        Row(stages, "steps 1 and 2, no pretraining", 29.73, "random_step2"),
-        Row(stages, "pretraining and step 2", 29.16, "pretrain_step2"),
-        Row(stages, "pretraining, steps 1 and 2", 30.22, "step2"),
+    rows = [
+        Row(table, "from scratch", 29.69, "scratch"),
+        Row(table, "steps 1 and 2, no pretraining", 29.73, "random_step2"),
+        Row(table, "pretraining and step 2", 29.16, "pretrain_step2"),
+        Row(table, "pretraining, steps 1 and 2", 30.22, "step2"),
     ]
+    return trainings, rows
+
+
+def _training_cases() -> Part:
+    """The paper's table 7: number of training cases."""
+    trainings, rows = [], []
     papers = {"all": (29.69, 30.22), "half": (29.61, 30.21), "a fifth": (28.43, 29.70)}
     for label, share in SHARES.items():
         names = ("scratch", "step2")
@@ -126,11 +158,34 @@ def plan() -> tuple[list[Training], list[Row]]:
                 Training(names[1], "finetune_step2", f"step1_{share:g}", share=share),
             ]
         for how, name, paper_db in zip(("from scratch", "all stages"), names, papers[label]):
-            rows.append(Row(data, f"{label}, {how}", paper_db, name))
-    for label, training in RECIPES.items():
-        trainings += [training] if training.name != "scratch" else []
-        rows.append(Row("recipe, from scratch", label, None, training.name))
+            rows.append(Row("training cases", f"{label}, {how}", paper_db, name))
     return trainings, rows
+
+
+def _view_counts() -> Part:
+    """One network for 6, 8 and 10 views, against one for each."""
+    table = "one network or three"
+    trainings = []
+    own, one = {6: "step2"}, {}
+    for label, counts, names in (("8", (8,), own), ("10", (10,), own), ("mixed", (6, 8, 10), one)):
+        step1, step2 = f"step1_views_{label}", f"step2_views_{label}"
+        views = {"num_sparse": list(counts) if len(counts) > 1 else counts[0]}
+        trainings += [
+            Training(step1, "finetune_step1", "pretrain", changes=views),
+            Training(step2, "finetune_step2", step1, changes=views, view_counts=counts),
+        ]
+        names.update(dict.fromkeys(counts, step2))
+    rows = []
+    for count in own:
+        rows.append(Row(table, f"{count} views, a network for {count}", None, own[count], count))
+        rows.append(Row(table, f"{count} views, one for all", None, one[count], count))
+    return trainings, rows
+
+
+def _recipes() -> Part:
+    """Changes of the paper's recipe."""
+    trainings = [training for training in RECIPES.values() if training.name != "scratch"]
+    return trainings, [Row("recipe, from scratch", label, None, each.name) for label, each in RECIPES.items()]
 
 
 def share_of(dataset_dir: str, share: float, folder: Path) -> str:
@@ -171,8 +226,10 @@ def train(training: Training, seed: int, output: Path, dataset_dir: str, changes
     run([TRAIN, *OVERLAY[training.stage], *training.overlays, ABLATION], "training", **settings)
 
 
-def evaluate(training: Training, seed: int, output: Path, dataset_dir: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """Scores one training's weights on the test cases, or reads its earlier scores."""
+def evaluate(
+    training: Training, seed: int, output: Path, dataset_dir: str, changes: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Scores one training's weights on the test cases at every number of views, or reads its earlier scores."""
     folder = output / f"seed{seed}" / training.name
     table = folder / "test" / "metrics.csv"
     if not table.is_file():
@@ -181,25 +238,24 @@ def evaluate(training: Training, seed: int, output: Path, dataset_dir: str, chan
             [TRAIN, "configs/evaluate.json", ABLATION],
             "evaluating",
             **{key: value for key, value in changes.items() if key not in ("items_per_epoch", "max_epochs")},
-            **training.changes,
+            **{key: value for key, value in training.changes.items() if key != "num_sparse"},
             **blocks,
             dataset_dir=dataset_dir,
             output_dir=str(folder / "test"),
             checkpoint=str(folder / "weights.pt"),
-            view_counts=[6],
+            view_counts=list(training.view_counts),
             num_total=None,
             val_interval=1,
             methods={},
             refinements={},
             overwrite=True,
         )
-    rows = read_rows(table)
-    return {
-        "training": training.name,
-        "seed": seed,
-        "cases": len(rows),
-        **{name: round(mean(float(row[name]) for row in rows), 4) for name in ("psnr_db", "ssim_3d")},
-    }
+    scores = []
+    for views in training.view_counts:
+        rows = [row for row in read_rows(table) if int(row["views"]) == views]
+        means = {name: round(mean(float(row[name]) for row in rows), 4) for name in ("psnr_db", "ssim_3d")}
+        scores.append({"training": training.name, "seed": seed, "views": views, "cases": len(rows), **means})
+    return scores
 
 
 def tables(rows: Iterable[Row], results: list[dict[str, Any]]) -> str:
@@ -207,7 +263,7 @@ def tables(rows: Iterable[Row], results: list[dict[str, Any]]) -> str:
     lines = []
     last = None
     for row in rows:
-        found = [result for result in results if result["training"] == row.training]
+        found = [result for result in results if (result["training"], result["views"]) == (row.training, row.views)]
         if row.table != last:
             lines += ["", f"| {row.table} | PSNR dB | SSIM | paper, PSNR dB |", "|---|---|---|---|"]
             last = row.table
@@ -244,7 +300,7 @@ def main() -> None:
         for training in trainings:
             print(f"seed {seed}: {training.name}", file=sys.stderr, flush=True)
             train(training, seed, output, dataset_dir, settings)
-            results.append(evaluate(training, seed, output, dataset_dir, settings))
+            results += evaluate(training, seed, output, dataset_dir, settings)
             write_rows(results, output / "results.csv")
     print(tables(rows, results))
 

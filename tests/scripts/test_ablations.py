@@ -35,13 +35,14 @@ def test_every_training_starts_from_an_earlier_one_and_every_row_has_one():
     for i, training in enumerate(trainings):
         assert training.start is None or training.start in names[:i]
         assert training.stage != "finetune_step2" or training.start
-    assert {row.training for row in rows} <= set(names)
+    scored = {(training.name, views) for training in trainings for views in training.view_counts}
+    assert {(row.training, row.views) for row in rows} <= scored
 
 
 def test_small_part(tmp_path, monkeypatch, capsys, data_set):
     """Run, stopped and gone on with: finished trainings and scores stay as they are."""
     trainings, rows = ablations.plan()
-    wanted = ["pretrain", "step1_0.5", "step2_0.5", "scratch_0.5", "averaged"]
+    wanted = ["pretrain", "step1_0.5", "step2_0.5", "scratch_0.5", "step1_views_mixed", "step2_views_mixed", "averaged"]
     part = [training for training in trainings if training.name in wanted]
     monkeypatch.setattr(ablations, "plan", lambda: (part, [row for row in rows if row.training in wanted]))
     arguments = ["ablations", "--dataset_dir", str(data_set), "--output", str(tmp_path / "out"), "--epochs", "1"]
@@ -55,7 +56,8 @@ def test_small_part(tmp_path, monkeypatch, capsys, data_set):
     assert [len(listing[name]) for name in ("training", "validation", "test")] == [2, 1, 1]
     written = (tmp_path / "out" / "results.csv").read_text()
     results = read_rows(tmp_path / "out" / "results.csv")
-    assert [row["training"] for row in results] == [training.name for training in part]
+    expected = [(training.name, str(views)) for training in part for views in training.view_counts]
+    assert [(row["training"], row["views"]) for row in results] == expected
     assert all(row["cases"] == "1" and 0 < float(row["psnr_db"]) < 60 for row in results)
     weights = tmp_path / "out" / "seed0" / "step2_0.5" / "weights.pt"
     before = weights.stat().st_mtime_ns
@@ -66,5 +68,5 @@ def test_small_part(tmp_path, monkeypatch, capsys, data_set):
 
 def test_table_of_several_seeds():
     row = ablations.Row("design", "one", 29.69, "a")
-    results = [{"training": "a", "seed": s, "psnr_db": 20.0 + s, "ssim_3d": 0.5} for s in (0, 2)]
+    results = [{"training": "a", "seed": s, "views": 6, "psnr_db": 20.0 + s, "ssim_3d": 0.5} for s in (0, 2)]
     assert "| one | 21.00 ± 1.41 | 0.500 ± 0.000 | 29.69 |" in ablations.tables([row], results)
