@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 
+import nibabel as nib
 import pytest
 import torch
 from monai.bundle import ConfigParser, ckpt_export, verify_metadata, verify_net_in_out
 
 from bundle.checkpoint import load_network, read_checkpoint
+from bundle.tables import read_rows
 from tests.conftest import DATA, ROOT
-from tests.workflows import DEMO, TRAIN, small, torchrun, workflow
+from tests.workflows import DEMO, STAGES, TRAIN, small, torchrun, workflow
 
 METADATA = str(ROOT / "configs" / "metadata.json")
 INFERENCE = str(ROOT / "configs" / "inference.json")
@@ -93,6 +95,43 @@ def test_torchscript_export_and_reload(tmp_path, in_root, shipped):
     shipped.volume_shape = [16, 16, 16]
     with torch.no_grad():
         torch.testing.assert_close(network(projections), shipped(projections), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_training_runs_for_an_epoch(tmp_path, stage):
+    """The configurations without the demo's overlay, by overrides alone, as the zoo's unit tests run them."""
+    changes = small(tmp_path, cases_repeated=2, num_workers=0, decoder_blocks=1, num_sparse=3, num_total=6)
+    prepared = workflow(STAGES[stage], "training", "train", **changes, val_num_sparse=3, initial_weights=None)
+    assert prepared.check_properties() == []
+    prepared.run()
+    prepared.finalize()
+    assert prepared.trainer.state.epoch == 1
+    assert list((tmp_path / "models").glob("*.pt"))
+
+
+def test_evaluation_runs_over_the_training_configuration(tmp_path):
+    """A list of train.json and evaluate.json."""
+    changes = small(tmp_path, num_workers=0, decoder_blocks=1, denoise_blocks=0, checkpoint=None, view_counts=[3])
+    del changes["max_epochs"]
+    prepared = workflow([TRAIN, "configs/evaluate.json"], "evaluating", "train", **changes, methods={}, refinements={})
+    prepared.run()
+    prepared.finalize()
+    assert [row["views"] for row in read_rows(tmp_path / "out" / "metrics.csv")] == ["3"]
+
+
+def test_inference_runs(tmp_path):
+    prepared = workflow(
+        ["configs/inference.json"],
+        "run",
+        "infer",
+        bundle_root=str(ROOT),
+        output=str(tmp_path / "v.nii.gz"),
+        output_shape=[16, 18, 20],
+    )
+    assert prepared.check_properties() == []
+    prepared.run()
+    prepared.finalize()
+    assert nib.load(tmp_path / "v.nii.gz").shape == (16, 18, 20)
 
 
 @pytest.mark.parametrize(
