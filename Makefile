@@ -50,7 +50,7 @@ format: .venv/.test
 	$(BIN)/ruff format .
 
 test: .venv/.test lint
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .venv-%/.installed: tests/integration/%.txt
 	$(PYTHON) -m venv .venv-$*

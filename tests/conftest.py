@@ -27,6 +27,13 @@ from bundle.networks import DiCE  # noqa: E402
 from bundle.phantoms import asymmetric_phantom, voxelise  # noqa: E402
 from bundle.presets import ScanPreset, load_preset  # noqa: E402
 
+LONGEST = ("test_distributed.py", "test_learning.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, so that no process is left with one at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 @pytest.fixture(autouse=True)
 def _seeded():

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -87,11 +88,17 @@ def train(run: StageRun, straightforward: bool) -> dict[str, Any]:
     Raises:
         InputError: when the configuration has no such option, or refuses it on this machine.
     """
+    with TemporaryDirectory() as folder:
+        return _train_in(folder, run, straightforward)
+
+
+def _train_in(folder: str, run: StageRun, straightforward: bool) -> dict[str, Any]:
     parser = stage_parser(run.stage, run.sizes, run.size)
     for name in run.options:
         if name not in parser.config:
             raise InputError(name, "is no setting of configs/train.json.", "Measure without it.")
     parser.update({"batch_size": run.batch, "points_per_volume": run.points, **run.options})
+    parser.update({"output_dir": folder, "models_dir": folder})
     case = {"image": run.case, "case": "phantom"}
     parser["train"]["dataset"]["data"] = [case] * (run.batch * (1 + run.repeats))
     weights = torch.load(run.weights, weights_only=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -63,8 +62,14 @@ def federate(options: argparse.Namespace) -> list[Path]:
 
     Raises:
         ImportError: when nvflare is missing.
-        InputError: when the federation ended without weights.
+        InputError: when the output folder cannot be used, or the federation ended without weights.
     """
+    workspace = options.output / "flare"
+    if workspace.exists():
+        raise InputError(options.output, "has an earlier federation.", "Give another --output, or remove it.")
+    for path in (ROOT, options.output):
+        if len(str(path).split()) != 1:
+            raise InputError(path, "has a space in it, where FLARE would cut it.", "Use a folder without.")
     require("nvflare", "nvflare", "federated training")
     from nvflare.app_opt.pt.file_model_persistor import PTFileModelPersistor
     from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
@@ -82,12 +87,12 @@ def federate(options: argparse.Namespace) -> list[Path]:
         num_rounds=options.rounds,
         model_persistor=PTFileModelPersistor(source_ckpt_file_full_name=str(start)),
         train_script=str(Path(__file__).with_name("client.py")),
-        train_args=f"--bundle_root {shlex.quote(str(ROOT))} --settings {shlex.quote(str(told))}",
+        train_args=f"--bundle_root {ROOT} --settings {told}",
         key_metric="val_psnr",
     )
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     names = [name for name, _ in options.sites]
-    run = recipe.execute(SimEnv(clients=names, workspace_root=str(options.output / "flare")))
+    run = recipe.execute(SimEnv(clients=names, workspace_root=str(workspace)))
     found = Path(run.get_result() or options.output)
     made = []
     for source, target in RESULTS.items():
@@ -97,7 +102,7 @@ def federate(options: argparse.Namespace) -> list[Path]:
             save_checkpoint(state, options.output / target)
             made.append(options.output / target)
     if not made:
-        raise InputError(found, "has no weights.", f"Read the logs in {options.output / 'flare'}.")
+        raise InputError(found, "has no weights.", f"Read the logs in {workspace}.")
     return made
 
 

@@ -101,6 +101,11 @@ def test_one_round_is_the_mean_of_what_the_sites_made_of_the_start(tmp_path, hos
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert f"wrote {output / 'model.pt'}" in done.stdout
 
+    again = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    assert again.returncode != 0
+    assert "has an earlier federation" in again.stderr
+    assert "Traceback" not in again.stderr
+
     made, began = read_checkpoint(output / "model.pt"), read_checkpoint(start)
     load_network(_network(), output / "model.pt")
     expected, scores = _by_hand(tmp_path / "hand", hospitals, start)
@@ -116,8 +121,16 @@ def test_one_round_is_the_mean_of_what_the_sites_made_of_the_start(tmp_path, hos
     assert {round(score, 2) for score in scores} <= told
 
 
-def test_what_is_no_site_is_refused(tmp_path):
-    command = [sys.executable, "-m", "scripts.federated.simulation", "--sites", f"north={tmp_path}"]
+@pytest.mark.parametrize(
+    ("site", "output", "message"),
+    [
+        ("north=tests", "new", "is not NAME=FOLDER with a dataset.json in the folder"),
+        ("north=sample_data", "a space", "a space: has a space in it"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(tmp_path, site, output, message):
+    command = [sys.executable, "-m", "scripts.federated.simulation", "--sites", site, "--output", tmp_path / output]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2
-    assert "is not NAME=FOLDER with a dataset.json in the folder" in done.stderr
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

@@ -24,6 +24,7 @@ PARTS = ["inference", "scaling", "training"]
 def quick(tmp_path_factory):
     """What the command leaves."""
     folder = tmp_path_factory.mktemp("benchmark")
+    before = set((ROOT / "models").rglob("*"))
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}  # too slow
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "benchmark.py"), *PARTS, "--quick", "--output", str(folder)],
@@ -34,6 +35,7 @@ def quick(tmp_path_factory):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert set((ROOT / "models").rglob("*")) == before, "the benchmark's trainings left something in models"
     return folder, json.loads((folder / "benchmark.json").read_text())
 
 
