@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
@@ -27,6 +28,8 @@ from bundle.networks import DiCE  # noqa: E402
 from bundle.phantoms import asymmetric_phantom, voxelise  # noqa: E402
 from bundle.presets import ScanPreset, load_preset  # noqa: E402
 
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 LONGEST = ("test_distributed.py", "test_learning.py")
 
 
