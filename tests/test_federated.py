@@ -15,12 +15,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*provisioned:UserWarning")
 FILES = ["configs/train.json", "configs/demo.json", "configs/federated.json"]
 
 
-def client(folder, name: str, **options) -> MonaiAlgo:
+def client(folder, name: str, files: list[str] = FILES, **options) -> MonaiAlgo:
     """An initialised client whose application is the repository."""
     changes = {key: value for key, value in small(folder / name).items() if key not in ("bundle_root", "max_epochs")}
     made = MonaiAlgo(
         bundle_root=ROOT.name,
-        config_train_filename=FILES,
+        config_train_filename=files,
         train_kwargs=changes,
         config_evaluate_filename=[*FILES[:1], "configs/evaluate.json", *FILES[1:]],
         eval_kwargs={**changes, "denoise_blocks": 0, "view_counts": [6], "methods": {}, "refinements": {}},
@@ -77,4 +77,14 @@ def test_a_client_sends_what_it_changed(elsewhere):
     now = algorithm.trainer.network.state_dict()
     for key, change in sent.weights.items():
         torch.testing.assert_close(torch.as_tensor(change), now[key] - shared[key])
+    algorithm.finalize()
+
+
+def test_finetuning_starts_from_the_weights_that_are_sent(elsewhere):
+    """A site has none of the stage before."""
+    files = [FILES[0], "configs/finetune_step2.json", *FILES[1:]]
+    algorithm = client(elsewhere, "north", files)
+    shared = {key: value.clone() for key, value in algorithm.trainer.network.state_dict().items()}
+    algorithm.train(ExchangeObject(weights=shared), {})
+    assert algorithm.get_weights().statistics[FlStatistics.NUM_EXECUTED_ITERATIONS] == 2
     algorithm.finalize()

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +121,6 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     for path in federate(options):
         print(f"wrote {path}")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":
