@@ -14,9 +14,10 @@ from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
 from bundle.atomic import check_output
-from bundle.data.ct_volume import write_hu
+from bundle.data.ct_volume import read_ct, write_hu
 from bundle.data.load_projections import grid_affine
 from bundle.data.volume_output import VolumeOutput
+from bundle.errors import InputError
 from bundle.handlers.compared_methods import VOLUMES, items_and_outputs, planned_views
 from bundle.physics.attenuation import unit_to_hu
 from bundle.presets import ScanPreset
@@ -41,7 +42,7 @@ class ReconstructionSaver:
         scan: the scan, for its HU window.
         output: the one volume to write, or None to write to output_dir.
         output_dir: folder for <case>_<n>views.nii.gz, <case>_<n>views_<method>.nii.gz of compared methods, and
-            <case>_truth.nii.gz where the truth is known.
+            <case>_truth.nii.gz where the truth is known; the same truth of an earlier run stays.
         overwrite: replace existing files of output_dir.
         method: what reconstructs, for the one volume.
     """
@@ -64,10 +65,11 @@ class ReconstructionSaver:
         self._truths: set[str] = set()
 
     def attach(self, engine: Engine) -> None:
-        """Checks the outputs before any work; saves after every iteration."""
+        """Checks the outputs before any work, truths before their reconstruction; saves after every iteration."""
         if self.output is not None:
             self.output.check()
         engine.add_event_handler(Events.STARTED, self._check_all)
+        engine.add_event_handler(Events.ITERATION_STARTED, self._check_truths)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def _check_all(self, engine: Engine) -> None:
@@ -80,6 +82,19 @@ class ReconstructionSaver:
                 compared = glob.escape(path.name.removesuffix(".nii.gz")) + "_*.nii.gz"
                 for there in (path, *path.parent.glob(compared)):
                     check_output(there, self.overwrite)
+
+    def _check_truths(self, engine: Engine) -> None:
+        if self.output_dir is None or self.overwrite:
+            return
+        batch: Any = engine.state.batch
+        for number, case in enumerate(batch["case"]):
+            path, image = truth_path(self.output_dir, case), batch[CommonKeys.IMAGE][number]
+            if path.exists() and not _is_same(path, self._hu(image[0]), np.asarray(image.affine.cpu())):
+                raise InputError(
+                    path,
+                    f"is another truth than the {case} of this evaluation.",
+                    "Choose another output, or set overwrite to true.",
+                )
 
     def __call__(self, engine: Engine) -> None:
         """Saves the iteration's reconstructions."""
@@ -99,9 +114,10 @@ class ReconstructionSaver:
         self._write(output[CommonKeys.PRED][0], affine, volume_path(folder, case, views))
         for method, volume in output.get(VOLUMES, {}).items():
             self._write(volume[0], affine, volume_path(folder, case, views, method))
-        if case not in self._truths:
-            self._write(output[CommonKeys.LABEL][0], affine, truth_path(folder, case))
-            self._truths.add(case)
+        truth = truth_path(folder, case)
+        if case not in self._truths and (self.overwrite or not truth.exists()):
+            self._write(output[CommonKeys.LABEL][0], affine, truth)
+        self._truths.add(case)
 
     def _write(self, volume: torch.Tensor, affine: np.ndarray, path: Path) -> None:
         check_output(path, self.overwrite)
@@ -109,3 +125,13 @@ class ReconstructionSaver:
 
     def _hu(self, volume: torch.Tensor) -> np.ndarray:
         return unit_to_hu(volume.float().cpu().numpy(), self.scan.hu_window)
+
+
+def _is_same(path: Path, hu: np.ndarray, affine: np.ndarray) -> bool:
+    """Whether a file holds this volume, to the last digit of whole HU."""
+    there = read_ct(path, check_hu=False)
+    return (
+        there.shape[1:] == hu.shape
+        and np.allclose(there.affine.numpy(), affine, atol=1e-3)
+        and bool(np.abs(there[0].numpy() - hu).max() <= 1)
+    )

@@ -43,6 +43,43 @@ def test_evaluation_writes_truth_and_reconstructions_in_place(tmp_path):
         run(EVALUATE, "evaluating", **changes)
 
 
+def test_more_views_go_beside_the_earlier_ones(tmp_path):
+    changes = small(tmp_path, denoise_blocks=0, checkpoint=None, methods={}, refinements={})
+    run(EVALUATE, "evaluating", **changes, view_counts=[3])
+    truth = tmp_path / "out" / "chest" / "chest_truth.nii.gz"
+    written = truth.stat().st_mtime_ns
+    run(EVALUATE, "evaluating", **changes, view_counts=[5])
+    assert sorted(p.name for p in truth.parent.iterdir()) == [
+        "chest_3views.nii.gz",
+        "chest_5views.nii.gz",
+        "chest_truth.nii.gz",
+    ]
+    assert truth.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("difference", ["shape", "place", "value"])
+def test_another_truth_is_refused_before_the_reconstruction(tmp_path, difference):
+    changes = small(tmp_path, denoise_blocks=0, checkpoint=None, methods={}, refinements={})
+    run(EVALUATE, "evaluating", **changes, view_counts=[3])
+    truth = tmp_path / "out" / "chest" / "chest_truth.nii.gz"
+    there = nib.load(truth)
+    values, affine = np.asarray(there.dataobj).copy(), there.affine.copy()
+    if difference == "shape":
+        values = values[:-1]
+    elif difference == "place":
+        affine[2, 3] += 1
+    else:
+        values[3, 4, 5] += 2
+    nib.save(nib.Nifti1Image(values, affine), truth)
+    table = tmp_path / "out" / "metrics.csv"
+    rows = table.read_bytes()
+    with refused("chest_truth.nii.gz.*another truth than the chest"):
+        run(EVALUATE, "evaluating", **changes, view_counts=[5])
+    assert table.read_bytes() == rows
+    run(EVALUATE, "evaluating", **changes, view_counts=[5], overwrite=True)
+    assert nib.load(truth).shape == (16, 16, 16)
+
+
 def test_one_of_output_and_folder(scan):
     with pytest.raises(ValueError, match="either"):
         ReconstructionSaver(scan)
