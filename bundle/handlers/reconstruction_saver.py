@@ -62,7 +62,7 @@ class ReconstructionSaver:
         self.output_dir = None if output_dir is None else Path(output_dir)
         self.overwrite = overwrite
         self.method = method
-        self._truths: set[str] = set()
+        self._truths: set[str] = set()  # cases whose truth is in place
 
     def attach(self, engine: Engine) -> None:
         """Checks the outputs before any work, truths before their reconstruction; saves after every iteration."""
@@ -89,12 +89,15 @@ class ReconstructionSaver:
         batch: Any = engine.state.batch
         for number, case in enumerate(batch["case"]):
             path, image = truth_path(self.output_dir, case), batch[CommonKeys.IMAGE][number]
-            if path.exists() and not _is_same(path, self._hu(image[0]), np.asarray(image.affine.cpu())):
+            if case in self._truths or not path.exists():
+                continue
+            if not _is_same(path, self._hu(image[0]), np.asarray(image.affine.cpu())):
                 raise InputError(
                     path,
                     f"is another truth than the {case} of this evaluation.",
                     "Choose another output, or set overwrite to true.",
                 )
+            self._truths.add(case)
 
     def __call__(self, engine: Engine) -> None:
         """Saves the iteration's reconstructions."""
@@ -114,10 +117,9 @@ class ReconstructionSaver:
         self._write(output[CommonKeys.PRED][0], affine, volume_path(folder, case, views))
         for method, volume in output.get(VOLUMES, {}).items():
             self._write(volume[0], affine, volume_path(folder, case, views, method))
-        truth = truth_path(folder, case)
-        if case not in self._truths and (self.overwrite or not truth.exists()):
-            self._write(output[CommonKeys.LABEL][0], affine, truth)
-        self._truths.add(case)
+        if case not in self._truths:
+            self._write(output[CommonKeys.LABEL][0], affine, truth_path(folder, case))
+            self._truths.add(case)
 
     def _write(self, volume: torch.Tensor, affine: np.ndarray, path: Path) -> None:
         check_output(path, self.overwrite)
