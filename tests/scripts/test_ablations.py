@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import sys
 
+import filelock
 import pytest
 
+from bundle.errors import InputError
 from bundle.tables import read_rows
 from scripts import ablations
+from scripts.ablation_plan import Row, tables
 from tests.conftest import write_nifti
 from tests.workflows import SIZES
 
-TINY = {**SIZES, "anatomies": {"knee": 1}}
+TINY = {**SIZES, "low_resolution": 8, "anatomies": {"knee": 1}}
 
 
 @pytest.fixture
@@ -42,7 +45,8 @@ def test_every_training_starts_from_an_earlier_one_and_every_row_has_one():
 def test_small_part(tmp_path, monkeypatch, capsys, data_set):
     """Run, stopped and gone on with: finished trainings and scores stay as they are."""
     trainings, rows = ablations.plan()
-    wanted = ["pretrain", "step1_0.5", "step2_0.5", "scratch_0.5", "step1_views_mixed", "step2_views_mixed", "averaged"]
+    wanted = ["pretrain", "step1_0.5", "step2_0.5", "scratch_0.5", "step1_views_mixed", "step2_views_mixed"]
+    wanted += ["codebooks", "cosine", "averaged", "prior_fdk", "prior_untrained"]
     part = [training for training in trainings if training.name in wanted]
     monkeypatch.setattr(ablations, "plan", lambda: (part, [row for row in rows if row.training in wanted]))
     arguments = ["ablations", "--dataset_dir", str(data_set), "--output", str(tmp_path / "out"), "--epochs", "1"]
@@ -62,11 +66,45 @@ def test_small_part(tmp_path, monkeypatch, capsys, data_set):
     weights = tmp_path / "out" / "seed0" / "step2_0.5" / "weights.pt"
     before = weights.stat().st_mtime_ns
     ablations.main()
+    tables_alone = capsys.readouterr().out
+    assert tables_alone.startswith("| ")
+    assert printed.endswith(tables_alone)
     assert weights.stat().st_mtime_ns == before
     assert (tmp_path / "out" / "results.csv").read_text() == written
+    monkeypatch.setattr(sys, "argv", ["ablations", "--results", str(tmp_path / "out" / "results.csv")])
+    ablations.main()
+    assert capsys.readouterr().out == tables_alone
+    monkeypatch.setattr(sys, "argv", [*arguments, "--epochs", "2"])
+    with pytest.raises(InputError, match="Choose another --output"):
+        ablations.main()
+
+
+def test_two_processes_share_the_trainings(tmp_path, monkeypatch):
+    """What one is at the other leaves, with what starts from it, and goes on when that is finished."""
+    ours, other = [], ("pretrain",)
+    locks, finished = tmp_path / ".locks", set()
+    locks.mkdir()
+    monkeypatch.setattr(ablations, "train", lambda training, *_: ours.append(training.name))
+    monkeypatch.setattr(ablations, "evaluate", lambda training, *_: None)
+    monkeypatch.setattr(ablations, "scores_of", lambda training, *_: training.name in finished)
+    lock = filelock.FileLock(locks / "seed0-pretrain.lock")
+    lock.acquire()
+
+    def other_finishes(_seconds):
+        lock.release()
+        finished.update(other)
+
+    monkeypatch.setattr(ablations.time, "sleep", other_finishes)
+    trainings, _ = ablations.plan()
+    ablations.work(trainings, [0], tmp_path, "", {})
+    assert sorted([*ours, *other]) == sorted(training.name for training in trainings)
+    started_from_it = {"step1", "step2", "pretrain_step2", "step1_0.5", "step2_views_mixed"}
+    assert started_from_it <= set(ours[-len(trainings) // 2 :])
+    assert ours.index("step1") > ours.index("averaged")
 
 
 def test_table_of_several_seeds():
-    row = ablations.Row("design", "one", 29.69, "a")
+    row = Row("design", "one", 29.69, "a")
     results = [{"training": "a", "seed": s, "views": 6, "psnr_db": 20.0 + s, "ssim_3d": 0.5} for s in (0, 2)]
-    assert "| one | 21.00 ± 1.41 | 0.500 ± 0.000 | 29.69 |" in ablations.tables([row], results)
+    assert "| one | 21.00 ± 1.41 | 0.500 ± 0.000 | 29.69 |" in tables([row], results)
+    assert "| one | not run | not run | 29.69 |" in tables([row], [])
