@@ -83,6 +83,7 @@ def train(training: Training, seed: int, output: Path, dataset_dir: str, changes
 def evaluate(training: Training, seed: int, output: Path, dataset_dir: str, changes: dict[str, Any]) -> None:
     """Scores one training's weights on the test cases at every number of views."""
     folder = output / f"seed{seed}" / training.name
+    (folder / "test" / "metrics.csv").unlink(missing_ok=True)  # it keeps other weights' rows
     blocks = {} if training.stage == "finetune_step2" else {"denoise_blocks": 0}
     run(
         [TRAIN, "configs/evaluate.json", ABLATION],
@@ -102,14 +103,16 @@ def evaluate(training: Training, seed: int, output: Path, dataset_dir: str, chan
     )
 
 
-def scores_of(training: Training, seed: int, output: Path) -> list[dict[str, Any]]:
-    """Mean scores of a training at every number of views; none if it is not finished."""
+def scores_of(training: Training, seed: int, output: Path, cases: int) -> list[dict[str, Any]]:
+    """Mean scores of a training over so many cases, at every number of views; none if it is not finished."""
     scores = []
     of_cases = read_rows(output / f"seed{seed}" / training.name / "test" / "metrics.csv")
-    for views in training.view_counts if of_cases else ():
+    for views in training.view_counts:
         rows = [row for row in of_cases if int(row["views"]) == views]
+        if len(rows) < cases:  # the table grows with every case
+            return []
         means = {name: round(mean(float(row[name]) for row in rows), 4) for name in ("psnr_db", "ssim_3d")}
-        scores.append({"training": training.name, "seed": seed, "views": views, "cases": len(rows), **means})
+        scores.append({"training": training.name, "seed": seed, "views": views, "cases": cases, **means})
     return scores
 
 
@@ -126,20 +129,24 @@ def keep_settings(settings: dict[str, Any], output: Path) -> None:
         raise InputError(output / "settings.json", f"has other settings than {settings}.", "Choose another --output.")
 
 
-def work(trainings: list[Training], seeds: list[int], output: Path, dataset_dir: str, changes: dict[str, Any]) -> None:
+def work(
+    trainings: list[Training], seeds: list[int], output: Path, dataset_dir: str, cases: int, changes: dict[str, Any]
+) -> None:
     """Trains and scores what is left and no other process is at; returns when all of it is finished."""
     filelock = require("filelock", "filelock", "sharing trainings among processes")
     left = list(product(seeds, trainings))
     finished: set[tuple[int, str | None]] = {(seed, None) for seed in seeds}
     while left:
         for seed, training in left:
-            if scores_of(training, seed, output):
+            if scores_of(training, seed, output, cases):
                 break
             if (seed, training.start) not in finished:
                 continue
             lock = filelock.FileLock(output / ".locks" / f"seed{seed}-{training.name}.lock", timeout=0)
             try:
                 with lock:
+                    if scores_of(training, seed, output, cases):
+                        break  # finished since
                     print(f"seed {seed}: {training.name}", file=sys.stderr, flush=True)
                     train(training, seed, output, dataset_dir, changes)
                     evaluate(training, seed, output, dataset_dir, changes)
@@ -173,13 +180,14 @@ def main() -> None:
     dataset_dir, output = os.path.abspath(options.dataset_dir), options.output.absolute()
     os.chdir(ROOT)
     quieten()
-    for section in ("training", "validation", "test"):
+    for section in ("training", "validation"):
         load_datalist(dataset_dir, section)  # refuses a set that lacks it before hours of training
+    cases = len(load_datalist(dataset_dir, "test"))
     settings = {"max_epochs": options.epochs, "items_per_epoch": options.items, **options.changes}
     (output / ".locks").mkdir(parents=True, exist_ok=True)
     keep_settings({"dataset_dir": dataset_dir, **settings}, output)
-    work(trainings, options.seeds, output, dataset_dir, settings)
-    results = [score for seed in options.seeds for each in trainings for score in scores_of(each, seed, output)]
+    work(trainings, options.seeds, output, dataset_dir, cases, settings)
+    results = [score for seed in options.seeds for each in trainings for score in scores_of(each, seed, output, cases)]
     write_rows(results, output / "results.csv")
     print(tables(rows, results))
 

@@ -9,9 +9,9 @@ import filelock
 import pytest
 
 from bundle.errors import InputError
-from bundle.tables import read_rows
+from bundle.tables import read_rows, write_rows
 from scripts import ablations
-from scripts.ablation_plan import Row, tables
+from scripts.ablation_plan import Row, Training, tables
 from tests.conftest import write_nifti
 from tests.workflows import SIZES
 
@@ -96,11 +96,23 @@ def test_two_processes_share_the_trainings(tmp_path, monkeypatch):
 
     monkeypatch.setattr(ablations.time, "sleep", other_finishes)
     trainings, _ = ablations.plan()
-    ablations.work(trainings, [0], tmp_path, "", {})
+    ablations.work(trainings, [0], tmp_path, "", 1, {})
     assert sorted([*ours, *other]) == sorted(training.name for training in trainings)
     started_from_it = {"step1", "step2", "pretrain_step2", "step1_0.5", "step2_views_mixed"}
     assert started_from_it <= set(ours[-len(trainings) // 2 :])
     assert ours.index("step1") > ours.index("averaged")
+
+
+def test_scores_of_some_cases_are_not_finished(tmp_path):
+    training = Training("a", "scratch", view_counts=(6, 8))
+    rows = [{"views": v, "psnr_db": 20.0 + v, "ssim_3d": 0.5} for v in (6, 6, 8)]
+    table = tmp_path / "seed0" / "a" / "test" / "metrics.csv"
+    table.parent.mkdir(parents=True)
+    write_rows(rows, table)
+    assert ablations.scores_of(training, 0, tmp_path, 2) == []
+    write_rows([*rows, {"views": 8, "psnr_db": 30.0, "ssim_3d": 0.7}], table)
+    scores = ablations.scores_of(training, 0, tmp_path, 2)
+    assert [(score["views"], score["cases"], score["psnr_db"]) for score in scores] == [(6, 2, 26.0), (8, 2, 29.0)]
 
 
 def test_table_of_several_seeds():
