@@ -68,6 +68,8 @@ def reconstruct(
     for name, value in unused.items():
         if value is not None:
             raise InputError(name, f"has no effect on {method}.", "Leave it out.")
+    if photons is not None and refine is None:
+        raise InputError("photons", "has no effect by itself.", "Give it with refine, or leave it out.")
     values = np.ascontiguousarray(projections, dtype=np.float32)
     data = ProjectionSet(values, geometry, quantity="attenuation", mu_water_per_mm=mu_water_per_mm)
     data.check("projections")

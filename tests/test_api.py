@@ -65,6 +65,8 @@ def test_refusals(scanned, model):
     _, attenuation, geometry = scanned
     with pytest.raises(InputError, match="refine: has no effect on fdk"):
         reconstruct(attenuation, geometry, "fdk", refine="sart")
+    with pytest.raises(InputError, match="photons: has no effect by itself"):
+        reconstruct(attenuation, geometry, checkpoint=str(model), photons=1e5)
     with pytest.raises(InputError, match="options: has no effect on deepsparse"):
         reconstruct(attenuation, geometry, options={"iterations": 3})
     with pytest.raises(InputError, match="shape"):
