@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import monai.handlers
 from ignite.engine import Engine
+from monai.engines import Evaluator
 from torch import nn
 
 from bundle.checkpoint import load_network
+from bundle.errors import InputError
 
 __all__ = ["CheckpointLoader"]
 
@@ -32,9 +34,19 @@ class CheckpointLoader(monai.handlers.CheckpointLoader):
         self.may_be_missing = tuple(may_be_missing)
 
     def __call__(self, engine: Engine) -> None:
-        """Loads the weights when the engine starts."""
+        """Loads the weights when the engine starts.
+
+        Raises:
+            InputError: when they do not fit, or an evaluator has another network than the one that they are for.
+        """
         if not self.load_path:
             return
+        if isinstance(engine, Evaluator) and getattr(engine, "network", None) not in self.load_dict.values():
+            raise InputError(
+                "validate#evaluator#network",
+                f"is not the network that the weights of {self.load_path} are for.",
+                "Put configs/evaluate.json after overlays of the training, such as configs/averaged.json.",
+            )
         for key, network in self.load_dict.items():
             load_network(network, self.load_path, key, self.may_be_missing)
         self.logger.info("Loaded the weights of %s", self.load_path)

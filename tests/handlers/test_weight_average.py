@@ -64,6 +64,19 @@ def test_average_is_scored_and_kept(tmp_path):
     assert any(not torch.equal(state["network"][name], written[name]) for name in written)
 
 
+def test_evaluation_scores_the_loaded_weights(tmp_path):
+    """With the training's overlays in its list; the average belongs to trainings alone."""
+    run(FILES, **small(tmp_path))
+    settings = small(tmp_path, checkpoint=str(tmp_path / "models" / "pretrain.pt"), methods={}, refinements={})
+    settings.update(denoise_blocks=0, view_counts=[6])
+    done = run([*FILES[:1], *FILES[2:], "configs/evaluate.json", DEMO], "evaluating", **settings)
+    evaluator = done.parser.get_parsed_content("validate#evaluator")
+    assert evaluator.network is done.parser.get_parsed_content("network_def")
+    assert evaluator.state.metrics["val_psnr"] > 0
+    with refused(r"validate#evaluator#network: .* Put configs/evaluate.json after"):
+        run(["configs/train.json", "configs/evaluate.json", *FILES[1:]], "evaluating", **settings, overwrite=True)
+
+
 def test_rate_rises_from_the_first_step(tmp_path):
     done = run(FILES, **small(tmp_path, warm_up_steps=100))
     rate = done.parser.get_parsed_content("optimizer").param_groups[0]["lr"]
