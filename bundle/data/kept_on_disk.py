@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from bundle.atomic import PARTIAL_PREFIX
 from bundle.checkpoint import read_checkpoint, save_checkpoint
 from bundle.errors import InputError
 
@@ -25,15 +28,21 @@ class KeptOnDisk:
 
     Args:
         make: makes items.
-        folder: where to keep them; they are only made if None. Use one for each way of making them.
+        folder: where to keep them; they are only made if None.
         at_most: files to keep, the latest; a few more than are in use at once.
+        made_with: the settings that decide what is made. Items made with others lie in another folder inside of it.
     """
 
     def __init__(
-        self, make: Callable[[dict[str, Any]], dict[str, Any]], folder: str | os.PathLike | None, at_most: int = 1000
+        self,
+        make: Callable[[dict[str, Any]], dict[str, Any]],
+        folder: str | os.PathLike | None,
+        at_most: int = 1000,
+        made_with: object = "",
     ) -> None:
         self.make = make
-        self.folder = None if folder is None else Path(folder)
+        settings = hashlib.sha256(str(made_with).encode()).hexdigest()[:12]
+        self.folder = None if folder is None else Path(folder) / settings
         self.at_most = at_most
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
@@ -48,10 +57,18 @@ class KeptOnDisk:
                 path.unlink(missing_ok=True)
         made = _halved(self.make(item))
         save_checkpoint(made, path)
-        kept = sorted(self.folder.glob("*.pt"), key=lambda file: file.stat().st_mtime)
-        for old in kept[: max(0, len(kept) - self.at_most)]:
+        kept = sorted(self._kept())
+        for _, old in kept[: max(0, len(kept) - self.at_most)]:
             old.unlink(missing_ok=True)
         return made
+
+    def _kept(self) -> Iterator[tuple[float, Path]]:
+        """The kept files with their times; other processes may write and remove some meanwhile."""
+        assert self.folder is not None
+        for file in self.folder.glob("*.pt"):
+            if not file.name.startswith(PARTIAL_PREFIX):
+                with suppress(FileNotFoundError):
+                    yield file.stat().st_mtime, file
 
 
 def _halved(item: dict[str, Any]) -> dict[str, Any]:

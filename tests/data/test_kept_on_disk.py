@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import torch
 
+from bundle.atomic import PARTIAL_PREFIX
 from bundle.data.kept_on_disk import KeptOnDisk
 
 
@@ -33,7 +34,7 @@ def test_damaged_files_are_made_anew(tmp_path):
     maker = Maker()
     kept = KeptOnDisk(maker, tmp_path)
     kept({"case": "a", "seed": 1})
-    (tmp_path / "a.pt").write_bytes(b"damaged")
+    (kept.folder / "a.pt").write_bytes(b"damaged")
     assert kept({"case": "a", "seed": 1})["image"].shape == (1, 20, 20, 20)
     assert maker.made == ["a", "a"]
 
@@ -42,4 +43,20 @@ def test_the_oldest_make_room(tmp_path):
     kept = KeptOnDisk(Maker(), tmp_path, at_most=2)
     for number in range(4):
         kept({"case": f"case{number}", "seed": number})
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["case2.pt", "case3.pt"]
+    assert sorted(file.name for file in kept.folder.iterdir()) == ["case2.pt", "case3.pt"]
+
+
+def test_other_settings_make_items_of_their_own(tmp_path):
+    makers = [Maker(), Maker(), Maker()]
+    for maker, settings in zip(makers, ([6, None], [4, None], [6, None])):
+        KeptOnDisk(maker, tmp_path, made_with=settings)({"case": "a", "seed": 1})
+    assert [maker.made for maker in makers] == [["a"], ["a"], []]
+
+
+def test_what_another_process_is_writing_is_left_alone(tmp_path):
+    kept = KeptOnDisk(Maker(), tmp_path, at_most=1)
+    kept({"case": "a", "seed": 1})
+    partial = kept.folder / f"{PARTIAL_PREFIX}1-b.pt"
+    partial.write_bytes(b"")
+    kept({"case": "c", "seed": 1})
+    assert sorted(file.name for file in kept.folder.iterdir()) == sorted([partial.name, "c.pt"])
