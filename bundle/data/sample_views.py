@@ -64,9 +64,12 @@ class SampleViewsd(Randomizable, Transform):
         angles = np.asarray(d["angles_rad"], dtype=np.float64) if stored else self.scan.candidate_angles_rad
         with naming(f"case {d.get('case', 'unknown')}"):
             rng = self.R if self.random else None
-            chosen = hybrid_views(count, self.num_total, angles, self.scan.is_full_turn, rng)
+            # Stored views may come in any order; equally spaced ones are chosen in the order of their angles.
+            order = np.argsort(angles, kind="stable") if np.isfinite(angles).all() else np.arange(len(angles))
+            chosen = hybrid_views(count, self.num_total, angles[order], self.scan.is_full_turn, rng)
+        views = order[chosen.views]
         length = self.num_total or (max(counts) if self.random else count)
-        d["views"] = torch.as_tensor(np.resize(chosen.views, length))
+        d["views"] = torch.as_tensor(np.resize(views, length))
         d["sparse_mask"] = torch.as_tensor(np.resize(chosen.sparse_mask, length))
         if stored:
             if self.jitter is not None:
@@ -79,8 +82,8 @@ class SampleViewsd(Randomizable, Transform):
                 d[key] = d[key][d["views"]]
             return d
         # Each view once: repeated ones, which fill up a batch, must stay equal.
-        geometry = self._geometry(angles[chosen.views])
-        rows = np.resize(np.arange(len(chosen.views)), length)
+        geometry = self._geometry(angles[views])
+        rows = np.resize(np.arange(len(views)), length)
         d["angles_rad"] = torch.as_tensor(geometry.angles_rad[rows], dtype=torch.float32)
         d["matrices"] = torch.as_tensor(geometry.unit_matrices()[rows], dtype=torch.float32)
         d["geometry"] = pack_geometry(geometry)[rows]

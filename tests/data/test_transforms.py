@@ -90,6 +90,18 @@ def test_views_of_stored_projections(scan):
         SampleViewsd(scan, 41)(stored)
 
 
+def test_equally_spaced_views_are_chosen_whatever_the_stored_order(scan):
+    order = np.random.RandomState(0).permutation(40)
+    geometry = scan.geometry(scan.candidate_angles_rad[order])
+    stored = {"angles_rad": torch.tensor(np.array(geometry.angles_rad)), "matrices": geometry.unit_matrices()}
+    for total in (None, 8):
+        item = SampleViewsd(scan, 4, total, random=False)(dict(stored))
+        expected = SampleViewsd(scan, 4, total, random=False)({})
+        torch.testing.assert_close(item["angles_rad"].float(), expected["angles_rad"])
+        assert order[item["views"]].tolist() == expected["views"].tolist()
+        np.testing.assert_allclose(item["matrices"], expected["matrices"], atol=1e-5)
+
+
 def test_points_carry_their_values(scan, phantom):
     item = SamplePointsd(200).set_random_state(0)({"image": torch.from_numpy(phantom)[None]})
     index = (item["points"].numpy() * scan.volume_shape - 0.5).round().astype(int)
