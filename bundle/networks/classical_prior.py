@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Optional
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -89,9 +90,9 @@ class ClassicalPrior(nn.Module):
             for item in range(len(coarse)):
                 views = slice(None) if sparse_mask is None else sparse_mask[item].nonzero()[:, 0]
                 own = matrices[item, views].cpu().numpy()
-                shape = [self.size] * 3
-                geometry = geometry_of_matrices(own, self.volume_size_mm, shape, coarse.shape[2:])
-                volumes.append(self.solver(coarse[item : item + 1, views], geometry))
+                first = _first_of_equal(own)  # views that fill up a batch must not count twice
+                geometry = geometry_of_matrices(own[first], self.volume_size_mm, [self.size] * 3, coarse.shape[2:])
+                volumes.append(self.solver(coarse[item, views][first][None], geometry))
         return torch.cat(volumes).clamp_(0.0, 1.0)
 
     def _solve_scripted(
@@ -117,3 +118,8 @@ class ClassicalPrior(nn.Module):
         if rows % factors[0] != 0 or columns % factors[1] != 0:
             raise ValueError(f"{rows} x {columns} pixels cannot be averaged to about {self.size} a side; resample them")
         return F.avg_pool2d(projections, factors)
+
+
+def _first_of_equal(matrices: np.ndarray) -> np.ndarray:
+    """[distinct] indices of the first of each of the equal ones among matrices [views, 3, 4], in their order."""
+    return np.sort(np.unique(matrices.reshape(len(matrices), -1), axis=0, return_index=True)[1])

@@ -67,6 +67,14 @@ def test_only_the_sparse_views_reach_the_prior(scan, network, phantom):
     )
 
 
+def test_views_that_fill_up_a_batch_do_not_count_twice(scan, network, phantom):
+    projections, matrices = projections_of(phantom, scan, ANGLES)
+    filled = [*range(6), 0, 1, 2]
+    torch.testing.assert_close(
+        network.prior(projections[:, filled], matrices[:, filled], None), network.prior(projections, matrices, None)
+    )
+
+
 def test_untrained_networks_nearly_give_the_prior(scan, network, phantom):
     projections, matrices = projections_of(phantom, scan, ANGLES)
     network.eval()
