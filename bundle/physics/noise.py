@@ -51,6 +51,9 @@ class DetectorNoise:
                 f"has {self.photons} photons and an electronic sigma of {self.electronic_sigma}.",
                 "Give a positive photon count, or the fewest and the most, and a sigma of at least zero.",
             )
+        # Equal noise is told alike, whether it was given as 100000 or as 1e5.
+        object.__setattr__(self, "photons", (float(low), float(high[0])) if high else float(low))
+        object.__setattr__(self, "electronic_sigma", float(self.electronic_sigma))
 
     def __call__(self, attenuation: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """Adds noise.

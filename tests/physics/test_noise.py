@@ -46,6 +46,12 @@ def test_expected_variance_and_averaging():
     )
 
 
+def test_equal_noise_is_told_alike():
+    """Prepared sets and tables of results keep the words."""
+    assert str(DetectorNoise(100000, 10)) == str(DetectorNoise(1e5, 10.0))
+    assert DetectorNoise([30000, 1000000]) == DetectorNoise((3e4, 1e6))
+
+
 def test_level_is_drawn_from_its_range():
     noise, p = DetectorNoise([1e3, 1e5], 0.0), torch.zeros(20_000)
     spreads = [float(noise(p, torch.Generator().manual_seed(seed)).std()) for seed in range(40)]
