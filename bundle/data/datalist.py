@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -49,8 +50,8 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
         Items with absolute paths, and a "case" name each.
 
     Raises:
-        InputError: when the folder, the section or all cases are missing, a case is listed twice, or only some have
-            projections.
+        InputError: when the folder, the section or all cases are missing, a case is listed twice, two have one
+            name, or only some have projections.
     """
     dataset_dir = os.fspath(dataset_dir).rstrip("/") or "/"
     folder = Path(dataset_dir)
@@ -88,6 +89,10 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
             "Store projections of all of them, or of none.",
         )
     names = case_names([case["image"] for case in cases], folder)
+    counts = Counter(names)
+    alike = sorted(case["image"] for case, name in zip(cases, names) if counts[name] > 1)
+    if alike:
+        raise InputError(folder, f"has cases of one name: {', '.join(alike)}.", "Rename all but one of them.")
     named = [{**case, "case": name} for case, name in zip(cases, names)]
     return [dict(case) for case in named for _ in range(repeats)]
 
@@ -170,10 +175,10 @@ def _check_path(path: Any, source: str) -> None:
 
 
 def case_names(paths: Sequence[str], folder: Path) -> list[str]:
-    """Short names of cases that no two of them share.
+    """Short names of cases.
 
     The file name without its suffixes; where files of different folders share it, the path from the data set's folder
-    with underscores for separators.
+    with underscores for separators. Files that differ in their suffixes alone still share one.
 
     Raises:
         InputError: when a file occurs twice, or has no name.

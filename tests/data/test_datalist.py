@@ -59,6 +59,13 @@ def test_case_names_are_unique(tmp_path):
         load_datalist(tmp_path, "training")
 
 
+@pytest.mark.parametrize("images", [("p/ct.nii.gz", "p/ct.mha"), ("1_2/3/ct.nii.gz", "1/2_3/ct.nii.gz")])
+def test_cases_that_would_share_a_name_are_refused(tmp_path, images):
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": [{"image": image} for image in images]}))
+    with pytest.raises(InputError, match=r"cases of one name: .*Rename all but one"):
+        load_datalist(tmp_path, "training")
+
+
 def test_projections_of_all_cases_or_of_none(tmp_path):
     listing = {"training": [{"image": "a.nii.gz"}, {"image": "b.nii.gz", "projections": "b.npz"}]}
     (tmp_path / "dataset.json").write_text(json.dumps(listing))
