@@ -13,7 +13,7 @@ from monai.transforms import Compose, Orientationd
 from bundle.data.anatomy.generate import ANATOMIES, generate_anatomy
 from bundle.data.anatomy.real.augmentation import Augmentation
 from bundle.data.anatomy_volume import AnatomyVolumed
-from bundle.data.ct_volume import CT_SUFFIXES, case_name
+from bundle.data.ct_formats import CT_SUFFIXES, case_name
 from bundle.data.datalist import LISTING, load_datalist
 from bundle.data.load_ct import LoadCTd
 from bundle.errors import InputError

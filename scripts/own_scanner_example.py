@@ -22,7 +22,8 @@ if str(ROOT) not in sys.path:
 
 from bundle.classical import FDK  # noqa: E402
 from bundle.commands import COMMANDS  # noqa: E402
-from bundle.data.ct_volume import LPS_TO_RAS, read_ct  # noqa: E402
+from bundle.data.ct_formats import LPS_TO_RAS  # noqa: E402
+from bundle.data.ct_volume import read_ct  # noqa: E402
 from bundle.data.projection_file import read_projections  # noqa: E402
 from bundle.geometry import ConeBeamGeometry, circular  # noqa: E402
 from bundle.optional import require  # noqa: E402

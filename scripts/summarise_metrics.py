@@ -19,7 +19,7 @@ from statistics import mean
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bundle.data.ct_volume import case_name  # noqa: E402
+from bundle.data.ct_formats import case_name  # noqa: E402
 from bundle.errors import InputError, install_command_line_hook  # noqa: E402
 from bundle.tables import read_rows  # noqa: E402
 

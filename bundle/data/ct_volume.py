@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+import torch
 from monai.data import ImageReader, ITKReader, MetaTensor, NibabelReader
 from monai.transforms import LoadImage
+from monai.utils import SpaceKeys
 
 from bundle.atomic import check_output
 from bundle.data.checks import check_finite, check_hounsfield, check_spatial
+from bundle.data.ct_formats import CT_SUFFIXES, ITK_SUFFIXES, NIFTI_SUFFIXES
+from bundle.data.dicom_series import read_dicom_series
 from bundle.data.nifti import load_nifti, write_nifti
 from bundle.errors import InputError
 
 __all__ = [
-    "CT_SUFFIXES",
-    "LPS_TO_RAS",
-    "NIFTI_SUFFIXES",
-    "case_name",
     "check_extent",
     "check_nifti_header",
     "check_text_header",
@@ -29,22 +30,8 @@ __all__ = [
     "write_hu",
 ]
 
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _EXTENT_MM = (5.0, 5000.0)  # metres make a patient less than a millimetre long, micrometres a kilometre
-_ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
-CT_SUFFIXES = (*NIFTI_SUFFIXES, *_ITK)
-"""Endings of the files that can be read as CT."""
 _SPACING_KEYS = {"meta": ("elementspacing", "elementsize"), "nrrd": ("space directions", "spacings")}
-
-
-def case_name(path: str | os.PathLike) -> str:
-    """File name without its suffixes."""
-    name = Path(path).name
-    for suffix in (*CT_SUFFIXES, ".npz"):
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return name
 
 
 def read_ct(path: str | os.PathLike, check_hu: bool = True) -> MetaTensor:
@@ -58,34 +45,13 @@ def read_ct(path: str | os.PathLike, check_hu: bool = True) -> MetaTensor:
         [1, i, j, k] float32 HU in the file's own axis order, with its affine in RAS millimetres.
 
     Raises:
-        InputError: when the file is missing, empty, unreadable, not 3D, without valid spacing, not finite or not HU.
+        InputError: when the file is missing, empty, unreadable, not 3D, without valid spacing, not finite or not HU;
+            for a folder also what :func:`bundle.data.dicom_series.read_dicom_series` refuses, such as a missing slice.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(path, "does not exist.", "Check the path.")
-    name = path.name.lower()
-    reader: ImageReader
-    if path.is_dir():
-        _check_dicom_folder(path)
-        reader = _itk_reader(path)
-    elif path.stat().st_size == 0:
-        raise InputError(path, "is empty.", "Copy or download it again.")
-    elif name.endswith(NIFTI_SUFFIXES):
-        check_nifti_header(path)
-        reader = NibabelReader()
-    elif name.endswith(_ITK):
-        check_text_header(path)
-        reader = _itk_reader(path)
-    else:
-        raise InputError(
-            path,
-            "has an unknown suffix.",
-            f"Give one of {', '.join(CT_SUFFIXES)}, or a folder of DICOM slices.",
-        )
-    try:
-        image = LoadImage(reader=reader, image_only=True, ensure_channel_first=False)(path)
-    except Exception as error:  # readers raise many kinds for damaged files
-        raise unreadable(path, error) from error
+    image: Any = _read_folder(path) if path.is_dir() else _read_file(path)
     check_spatial(tuple(image.shape), path)
     values = image.numpy()
     check_finite(values, path)
@@ -96,6 +62,44 @@ def read_ct(path: str | os.PathLike, check_hu: bool = True) -> MetaTensor:
         raise InputError(path, f"has the spacing {spacing.tolist()} mm.", "Correct the spacing in its header.")
     check_extent(image.shape, spacing, path)
     return image.unsqueeze(0)
+
+
+def _read_folder(path: Path) -> MetaTensor:
+    """One DICOM series [i, j, k]; ITK and MONAI would take slices as evenly spaced along their normal."""
+    if not any(path.iterdir()):
+        raise InputError(path, "is an empty folder.", "Give a folder with one DICOM series.")
+    values, affine = read_dicom_series(path)
+    meta = {
+        "filename_or_obj": str(path),
+        "original_affine": affine,
+        "spatial_shape": np.array(values.shape),
+        "space": SpaceKeys.RAS,
+    }
+    return MetaTensor(values.astype(np.float32), affine=torch.as_tensor(affine), meta=meta)
+
+
+def _read_file(path: Path) -> MetaTensor:
+    """One NIfTI, MetaImage or NRRD file [i, j, k]."""
+    name = path.name.lower()
+    reader: ImageReader
+    if path.stat().st_size == 0:
+        raise InputError(path, "is empty.", "Copy or download it again.")
+    if name.endswith(NIFTI_SUFFIXES):
+        check_nifti_header(path)
+        reader = NibabelReader()
+    elif name.endswith(ITK_SUFFIXES):
+        check_text_header(path)
+        reader = _itk_reader(path)
+    else:
+        raise InputError(
+            path,
+            "has an unknown suffix.",
+            f"Give one of {', '.join(CT_SUFFIXES)}, or a folder of DICOM slices.",
+        )
+    try:
+        return LoadImage(reader=reader, image_only=True, ensure_channel_first=False)(path)
+    except Exception as error:  # readers raise many kinds for damaged files
+        raise unreadable(path, error) from error
 
 
 def check_extent(shape: Sequence[int], spacing_mm: np.ndarray, source: object) -> None:
@@ -203,29 +207,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _check_dicom_folder(path: Path) -> None:
-    if not any(path.iterdir()):
-        raise InputError(path, "is an empty folder.", "Give a folder with one DICOM series.")
-    _itk_reader(path)
-    import itk
-
-    names = itk.GDCMSeriesFileNames.New()
-    names.SetUseSeriesDetails(True)
-    names.SetDirectory(str(path))
-    series = list(names.GetSeriesUIDs())
-    if not series:
-        raise InputError(path, "holds no DICOM series.", "Give a folder with the slices of one CT series.")
-    if len(series) > 1:
-        raise InputError(
-            path, f"holds {len(series)} DICOM series.", "Give each series a folder of its own, and name the one to use."
-        )
-    first = itk.GDCMImageIO.New()
-    first.SetFileName(str(names.GetFileNames(series[0])[0]))
-    try:
-        first.ReadImageInformation()
-    except RuntimeError as error:
-        raise unreadable(path, error) from error
-    if not first.GetMetaDataDictionary().HasKey("0028|0030"):
-        raise InputError(path, "states no pixel spacing.", "Export the series again with PixelSpacing (0028,0030).")

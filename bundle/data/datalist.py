@@ -14,7 +14,7 @@ from typing import Any
 from monai.data import load_decathlon_datalist
 
 from bundle.byte_ranges import is_url, read_bytes
-from bundle.data.ct_volume import CT_SUFFIXES, case_name
+from bundle.data.ct_formats import CT_SUFFIXES, case_name
 from bundle.errors import InputError
 
 __all__ = [

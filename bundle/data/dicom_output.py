@@ -13,7 +13,8 @@ import numpy as np
 
 from bundle import __version__
 from bundle.atomic import atomic_folder
-from bundle.data.ct_volume import LPS_TO_RAS
+from bundle.data.ct_formats import LPS_TO_RAS
+from bundle.data.dicom_series import dicom_files
 from bundle.errors import InputError
 from bundle.optional import require
 
@@ -129,8 +130,6 @@ def _common(
 
 def _join(pydicom: Any, image: Dataset, folder: Path) -> None:
     """Takes patient, study and frame of reference of a series."""
-    from bundle.datasets.dicom_series import dicom_files
-
     files = dicom_files(folder) if folder.is_dir() else []
     if not files:
         raise InputError(folder, "has no DICOM series.", "Name the folder of the patient's CT.")

@@ -15,7 +15,7 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from bundle.data.ct_volume import LPS_TO_RAS
+from bundle.data.ct_formats import LPS_TO_RAS
 from bundle.data.projection_file import ProjectionSet, read_projections
 from bundle.errors import InputError, naming
 from bundle.fixed_tuples import pair

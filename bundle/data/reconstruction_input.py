@@ -15,7 +15,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from bundle.classical.orbit import Orbit
-from bundle.data.ct_volume import LPS_TO_RAS
+from bundle.data.ct_formats import LPS_TO_RAS
 from bundle.data.load_projections import grid_affine, network_input, pixels_averaged, unit_to_patient
 from bundle.data.projection_file import ProjectionSet, read_projections
 from bundle.errors import InputError, naming

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from bundle.atomic import check_output
-from bundle.data.ct_volume import NIFTI_SUFFIXES, write_hu
+from bundle.data.ct_formats import NIFTI_SUFFIXES
+from bundle.data.ct_volume import write_hu
 from bundle.errors import InputError
 from bundle.optional import require
 

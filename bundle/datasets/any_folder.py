@@ -7,9 +7,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from bundle.data.ct_volume import CT_SUFFIXES, case_name
+from bundle.data.ct_formats import CT_SUFFIXES, case_name
 from bundle.data.datalist import case_names
-from bundle.datasets.dicom_series import is_dicom, patient_digest
+from bundle.data.dicom_series import is_dicom, patient_digest
 from bundle.datasets.labels import with_label
 from bundle.datasets.raw_case import RawCase, RawFile
 from bundle.datasets.source_tree import linked_copies, search, unusable

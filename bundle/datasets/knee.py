@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bundle.data.ct_volume import case_name
+from bundle.data.ct_formats import case_name
 from bundle.datasets.raw_case import RawCase, RawFile, RawVolume
 from bundle.datasets.reading import read_case
 from bundle.datasets.source_tree import search

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bundle.data.ct_volume import case_name
+from bundle.data.ct_formats import case_name
 from bundle.datasets.raw_case import RawCase, RawFile
 from bundle.datasets.source_tree import search
 

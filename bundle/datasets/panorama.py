@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bundle.data.ct_volume import NIFTI_SUFFIXES, case_name
+from bundle.data.ct_formats import NIFTI_SUFFIXES, case_name
 from bundle.datasets.labels import with_label
 from bundle.datasets.raw_case import RawCase, RawFile
 from bundle.datasets.source_tree import outside_problem, search, unusable

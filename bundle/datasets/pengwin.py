@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from bundle.data.ct_volume import case_name
+from bundle.data.ct_formats import case_name
 from bundle.datasets.archives import archive_members
 from bundle.datasets.labels import with_label
 from bundle.datasets.raw_case import RawCase, RawFile

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bundle.datasets.dicom_series import NOT_DICOM
+from bundle.data.dicom_series import NOT_DICOM
 from bundle.datasets.raw_case import RawCase, RawFile
 from bundle.errors import InputError
 from bundle.paths import is_inside

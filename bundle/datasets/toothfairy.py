@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bundle.data.slice_stack import SliceStack
 from bundle.datasets.raw_case import RawCase, RawFile, RawVolume
 from bundle.datasets.reading import check_intensities
-from bundle.datasets.slice_stack import SliceStack
 from bundle.datasets.source_tree import folder_problem
 from bundle.errors import InputError
 

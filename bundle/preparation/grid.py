@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import nibabel as nib
 import numpy as np
 
-from bundle.data.ct_volume import LPS_TO_RAS
+from bundle.data.ct_formats import LPS_TO_RAS
 from bundle.errors import InputError
 from bundle.presets import ScanPreset
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bundle.data.ct_formats import case_name
 from bundle.errors import InputError
 from bundle.preparation.splits import SECTIONS, Split
 
@@ -102,8 +103,6 @@ def _check_patients(section_of: Mapping[str, str], patients: Mapping[str, str], 
 
 def _case_of(entry: Any, patients: Mapping[str, str], path: Path) -> tuple[str, str] | None:
     """The found case that an entry means, and the end of the part's name if it means one, if there is such a case."""
-    from bundle.data.ct_volume import case_name  # imports MONAI, which takes seconds that most runs need not wait
-
     if isinstance(entry, str):
         return _case_or_part(entry, patients)
     if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):

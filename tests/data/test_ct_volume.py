@@ -6,7 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bundle.data.ct_volume import case_name, read_ct, write_hu
+from bundle.data.ct_formats import case_name
+from bundle.data.ct_volume import read_ct, write_hu
 from bundle.errors import InputError
 from tests.conftest import write_nifti
 
@@ -24,8 +25,8 @@ def lps_image(phantom):
     return image
 
 
-def write_dicom(image, folder: Path) -> None:
-    """One CT series, slice files named in reverse order."""
+def write_dicom(image, folder: Path, tilt_deg: float = 0.0) -> None:
+    """One CT series, slice files named in reverse order; with a tilted gantry, slices stay one above the other."""
     import pydicom
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -41,7 +42,7 @@ def write_dicom(image, folder: Path) -> None:
         d.Modality, d.PatientID, d.StudyInstanceUID, d.SeriesInstanceUID = "CT", "phantom", study, series
         d.Rows, d.Columns = plane.shape
         d.PixelSpacing, d.SliceThickness = [VOXEL_MM[1], VOXEL_MM[0]], VOXEL_MM[2]
-        d.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        d.ImageOrientationPatient = [1, 0, 0, 0, np.cos(np.deg2rad(tilt_deg)), np.sin(np.deg2rad(tilt_deg))]
         d.ImagePositionPatient = [-70.0, -65.0, -230.0 + k * VOXEL_MM[2]]
         d.InstanceNumber = k + 1
         d.BitsAllocated, d.BitsStored, d.HighBit, d.PixelRepresentation = 16, 16, 15, 0
@@ -200,7 +201,7 @@ def test_dicom_folders(tmp_path, lps_image):
         read_ct(tmp_path / "empty")
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "readme.txt").write_text("no slices here")
-    with pytest.raises(InputError, match="no DICOM series"):
+    with pytest.raises(InputError, match="no DICOM slices"):
         read_ct(tmp_path / "text")
     write_dicom(lps_image, tmp_path / "one")
     write_dicom(lps_image, tmp_path / "two")
@@ -208,6 +209,26 @@ def test_dicom_folders(tmp_path, lps_image):
         path.rename(tmp_path / "one" / f"second_{path.name}")
     with pytest.raises(InputError, match="2 DICOM series"):
         read_ct(tmp_path / "one")
+
+
+def test_a_missing_slice_is_refused(tmp_path, lps_image):
+    """Not read as if the others were farther apart."""
+    write_dicom(lps_image, tmp_path / "series")
+    (tmp_path / "series" / "007.dcm").unlink()
+    with pytest.raises(InputError, match=r"lacks a slice at -?\d"):
+        read_ct(tmp_path / "series")
+
+
+def test_tilted_gantry(tmp_path, lps_image):
+    """Slices stand one above the other along z, not along their normal."""
+    write_dicom(lps_image, tmp_path / "series", tilt_deg=20)
+    image = read_ct(tmp_path / "series")
+    affine = np.asarray(image.affine)
+    np.testing.assert_allclose(affine[:3, 2], [0, 0, VOXEL_MM[2]], atol=1e-6)
+    tilt = np.deg2rad(20)
+    np.testing.assert_allclose(affine[:3, 1], VOXEL_MM[1] * np.array([0, -np.cos(tilt), np.sin(tilt)]), atol=1e-6)
+    np.testing.assert_allclose(affine[:3, 3], [70.0, 65.0, -230.0], atol=1e-6)
+    np.testing.assert_array_equal(image[0].numpy(), itk.array_from_image(lps_image).transpose(2, 1, 0))
 
 
 def test_output_must_be_nifti(tmp_path):

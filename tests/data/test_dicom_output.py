@@ -10,7 +10,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from bundle.data.ct_volume import LPS_TO_RAS, read_ct
+from bundle.data.ct_formats import LPS_TO_RAS
+from bundle.data.ct_volume import read_ct
 from bundle.data.dicom_output import write_dicom_series
 from bundle.data.volume_output import VolumeOutput
 from bundle.errors import InputError

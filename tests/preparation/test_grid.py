@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bundle.data.ct_volume import LPS_TO_RAS
+from bundle.data.ct_formats import LPS_TO_RAS
 from bundle.errors import InputError
 from bundle.preparation.grid import LEAST_OVERLAP, box_centre, scan_axes, scan_grids, window_centres
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bundle.data.ct_volume import CT_SUFFIXES, LPS_TO_RAS
-from bundle.datasets.slice_stack import SliceStack
+from bundle.data.ct_formats import CT_SUFFIXES, LPS_TO_RAS
+from bundle.data.slice_stack import SliceStack
 from bundle.errors import InputError
 from bundle.optional import require
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bundle.datasets.dicom_series import dicom_files, read_dicom_series
+from bundle.data.dicom_series import dicom_files, read_dicom_series
 from bundle.datasets.raw_case import RawVolume
 from bundle.errors import InputError
 from tests.datasets.formats import edit_dicom, oblique, reoriented, write_dicom
