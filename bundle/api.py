@@ -10,7 +10,7 @@ import torch
 
 from bundle.arguments import parse_device
 from bundle.classical import DataConsistency, make_method
-from bundle.data.load_projections import network_input, pixels_averaged
+from bundle.data.load_projections import check_volume_size, network_input, pixels_averaged
 from bundle.data.projection_file import ProjectionSet
 from bundle.errors import InputError
 from bundle.fixed_tuples import pair
@@ -19,6 +19,7 @@ from bundle.geometry_rows import unpack_geometry
 from bundle.inference_files import inference_network
 from bundle.inferer import VolumeInferer
 from bundle.networks import DiCE
+from bundle.networks.classical_prior import ClassicalPrior
 from bundle.physics.attenuation import MU_WATER_PER_MM, normalised_to_unit_integral, unit_to_hu
 from bundle.physics.noise import DetectorNoise
 from bundle.presets import ScanPreset
@@ -95,6 +96,8 @@ def _by_network(
     device: torch.device,
 ) -> tuple[torch.Tensor, tuple[float, float]]:
     """The network's volume [1, 1, X, Y, Z], and the HU at its 0 and 1."""
+    if isinstance(network.prior, ClassicalPrior):
+        check_volume_size(data, scan, "geometry")
     inputs = network_input(data, scan)
     image, matrices = (inputs[name][None].to(device) for name in ("projections", "matrices"))
     volume = VolumeInferer(output_shape=shape)(image, network.to(device).eval(), matrices)

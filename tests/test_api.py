@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -73,6 +74,14 @@ def test_refusals(scanned, model):
         reconstruct(attenuation[:, :-1], geometry, checkpoint=str(model))
     with pytest.raises(InputError, match=r"finite|NaN"):
         reconstruct(attenuation * np.nan, geometry, checkpoint=str(model))
+
+
+def test_a_volume_of_another_size_than_the_priors_is_refused(scanned):
+    """Its attenuation would be wrong by the ratio of the sizes."""
+    _, attenuation, geometry = scanned
+    smaller = replace(geometry, voxel_mm=tuple(0.6 * side for side in geometry.voxel_mm))
+    with pytest.raises(InputError, match=r"geometry: is to become a volume of .*volume_shape \[128,128,128\]"):
+        reconstruct(attenuation, smaller)
 
 
 def test_the_package_offers_what_it_names_and_starts_without_torch():

@@ -25,11 +25,15 @@ from bundle.presets import ScanPreset
 __all__ = [
     "LoadProjectionsd",
     "check_same_volume",
+    "check_volume_size",
     "grid_affine",
     "network_input",
     "pixels_averaged",
     "unit_to_patient",
 ]
+
+
+_SIZE_DIFFERS = 0.01  # of the volume's; attenuation, and so HU, are wrong by as much
 
 
 def unit_to_patient(data: ProjectionSet) -> np.ndarray:
@@ -123,6 +127,29 @@ def check_same_volume(data: ProjectionSet, volume: MetaTensor, source: object) -
             source,
             f"describes a volume that lies {distance:.1f} mm away from the CT's.",
             "Make the projections of this CT with this preset (python -m bundle simulate).",
+        )
+
+
+def check_volume_size(data: ProjectionSet, scan: ScanPreset, source: object) -> None:
+    """Refuses projections of a volume of another size than a network's, where its classical prior takes it for that.
+
+    Args:
+        data: the projections.
+        scan: the network's scan.
+        source: what to name in the message.
+
+    Raises:
+        InputError: when a side differs by more than a hundredth.
+    """
+    found, wanted = np.array(data.geometry.volume_size_mm), np.multiply(scan.volume_shape, scan.voxel_mm)
+    if (np.abs(found - wanted) > _SIZE_DIFFERS * wanted).any():
+        told = [" x ".join(f"{side:g}" for side in size) for size in (found, wanted)]
+        grid = [str(list(values)).replace(" ", "") for values in (scan.volume_shape, scan.voxel_mm)]
+        raise InputError(
+            source,
+            f"is to become a volume of {told[0]} mm, but the network reconstructs {told[1]} mm.",
+            f"Give its geometry the network's volume (volume_shape {grid[0]}, voxel_mm {grid[1]}; output_shape is "
+            "free), or choose another method.",
         )
 
 

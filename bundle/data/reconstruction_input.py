@@ -16,7 +16,13 @@ from monai.transforms import MapTransform
 
 from bundle.classical.orbit import Orbit
 from bundle.data.ct_formats import LPS_TO_RAS
-from bundle.data.load_projections import grid_affine, network_input, pixels_averaged, unit_to_patient
+from bundle.data.load_projections import (
+    check_volume_size,
+    grid_affine,
+    network_input,
+    pixels_averaged,
+    unit_to_patient,
+)
 from bundle.data.projection_file import ProjectionSet, read_projections
 from bundle.errors import InputError, naming
 from bundle.fixed_tuples import pair
@@ -88,6 +94,7 @@ class LoadReconstructionInputd(MapTransform):
         acquisition: noise and other physics of the simulation.
         output_shape: voxels (x, y, z) of the reconstruction; the scan's if None.
         folders: where the files may be, for servers whose clients name them; anywhere if None.
+        same_size: refuse projections of a volume of another size than the scan's.
     """
 
     def __init__(
@@ -99,6 +106,7 @@ class LoadReconstructionInputd(MapTransform):
         acquisition: Acquisition | None = None,
         output_shape: Sequence[int] | None = None,
         folders: Sequence[str] | None = None,
+        same_size: bool = False,
     ) -> None:
         super().__init__(keys)
         if len(self.keys) != 1:
@@ -107,6 +115,7 @@ class LoadReconstructionInputd(MapTransform):
         self.ct_transforms = ct_transforms
         self.num_views = num_views
         self.acquisition = acquisition
+        self.same_size = same_size
         self.folders = None if folders is None else [Path(folder).resolve() for folder in folders]
         self.output_shape = tuple(scan.volume_shape if output_shape is None else output_shape)
 
@@ -134,6 +143,8 @@ class LoadReconstructionInputd(MapTransform):
         self._check_place(source)
         with naming(source):
             loaded = self.load(source)
+            if self.same_size:
+                check_volume_size(loaded, self.scan, source)
             inputs = network_input(loaded, self.scan)
         to_patient = unit_to_patient(loaded)
         affine = grid_affine(to_patient, self.output_shape)

@@ -214,6 +214,20 @@ def test_reconstruction_input_only_from_some_folders(tmp_path, scan, ct_file, ct
             load({"image": str(path)})
 
 
+def test_reconstruction_input_of_another_size(tmp_path, scan, ct_file, ct_transforms):
+    """Refused where a prior needs the scan's, whatever the voxels; not by networks without."""
+    made = project_ct(ct_transforms({"image": ct_file})["image"], scan, 4)
+    finer = made.geometry.with_volume(tuple(2 * n for n in scan.volume_shape))
+    larger = replace(made.geometry, voxel_mm=tuple(1.02 * side for side in scan.voxel_mm))
+    load = LoadReconstructionInputd("image", scan, ct_transforms, same_size=True)
+    for name, geometry in (("finer", finer), ("larger", larger)):
+        write_projections(replace(made, geometry=geometry), tmp_path / f"{name}.npz")
+    assert load({"image": str(tmp_path / "finer.npz")})["image"].shape[0] == 4
+    with pytest.raises(InputError, match=r"larger.npz: is to become a volume of .*choose another method"):
+        load({"image": str(tmp_path / "larger.npz")})
+    assert LoadReconstructionInputd("image", scan, ct_transforms)({"image": str(tmp_path / "larger.npz")})
+
+
 def test_reconstruction_input_describes_the_volume(scan, ct_file, ct_transforms):
     """The projections' metadata are of the grid that will be reconstructed, over the CT's field of view."""
     load = LoadReconstructionInputd("image", scan, ct_transforms, num_views=4, output_shape=(10, 9, 8))
