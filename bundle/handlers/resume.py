@@ -67,9 +67,12 @@ class ResumeTraining:
         path = found[max(found)]
         checkpoint = read_checkpoint(path)
         self._check(checkpoint, path)
-        max_epochs = engine.state.max_epochs
+        max_epochs, epoch_length = engine.state.max_epochs, engine.state.epoch_length
         Checkpoint.load_objects(to_load=self.load_dict, checkpoint=checkpoint)
         engine.state.max_epochs = max_epochs
+        if epoch_length is not None:  # another one than before where the number of processes is
+            engine.state.epoch_length = epoch_length
+            engine.state.iteration = engine.state.epoch * epoch_length
         for epoch, older in found.items():
             if epoch < max(found) - 1:
                 older.unlink(missing_ok=True)  # of earlier parts of the run, which nothing else would remove

@@ -30,12 +30,12 @@ class RunSettings:
         return dict(self.settings)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Compares with an earlier run's settings.
+        """Compares with an earlier run's settings; those that its version did not keep may be any.
 
         Raises:
             InputError: when any differs; all are listed.
         """
-        changed = told_changes(state_dict, self.settings)
+        changed = told_changes(state_dict, {name: self.settings.get(name) for name in state_dict})
         if changed:
             raise InputError(
                 "checkpoint",

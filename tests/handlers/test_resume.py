@@ -11,10 +11,15 @@ import pytest
 import torch
 
 from bundle.checkpoint import read_checkpoint
-from bundle.handlers import CheckpointSaver
+from bundle.handlers import CheckpointSaver, RunSettings
 from bundle.handlers.resume import latest_checkpoint
 from tests.conftest import ROOT
 from tests.workflows import DEMO, STAGES, TRAIN, command_line, refused, run, small
+
+NOISY = {
+    "_target_": "bundle.physics.acquisition.Acquisition",
+    "noise": {"_target_": "bundle.physics.noise.DetectorNoise"},
+}
 
 
 def flat(state, prefix=""):
@@ -105,11 +110,33 @@ def test_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 def test_another_runs_checkpoints_are_refused(tmp_path):
     """The same stage with other data or views is another run, and must not pass for a finished one."""
     run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=1))
-    changes = {"num_sparse": [6], "preset": "knee", "learning_rate": 1e-5, "batch_size": 4}
+    changes = {"num_sparse": [6], "preset": "knee", "learning_rate": 1e-5, "batch_size": 4, "acquisition": NOISY}
     for name, value in changes.items():
         with refused(rf"checkpoint_epoch=1\.pt.*other settings: {name} .*now"):
             run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=2, **{name: value}))
     run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=2, num_workers=1, val_interval=2))
+
+
+def test_checkpoints_that_lack_a_setting_are_resumed(tmp_path):
+    """Those of a version that did not keep it; what it kept must agree."""
+    now = RunSettings({"seed": 1, "jitter": None, "acquisition": "noisy"})
+    now.load_state_dict({"seed": 1})
+    with refused("other settings: seed 2"):
+        now.load_state_dict({"seed": 2})
+    with refused("other settings: generated"):
+        now.load_state_dict({"seed": 1, "generated": [0.5]})
+
+
+def test_epochs_of_another_length(tmp_path):
+    """As on another number of processes: an epoch is still all items once."""
+    files = [*STAGES["pretrain"], DEMO]
+    before = run(files, **small(tmp_path, max_epochs=2)).trainer.state
+    length, share = before.epoch_length, before.epoch_length // 2
+    assert before.iteration == 2 * length
+    trainer = run(files, **small(tmp_path, max_epochs=4, **{"train#dataloader#batch_size": 4})).trainer
+    assert (trainer.state.epoch, trainer.state.epoch_length, trainer.state.iteration) == (4, share, 4 * share)
+    state = read_checkpoint(tmp_path / "models" / "checkpoints" / "pretrain" / "checkpoint_epoch=4.pt")
+    assert state["optimizer"]["state"][0]["step"] == 2 * length + 2 * share
 
 
 def test_starting_anew_forgets_the_old_checkpoints(tmp_path):
