@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
 from typing import Any
 
-__all__ = ["Row", "Training", "plan", "tables"]
+__all__ = ["TABLES", "Row", "Training", "part_of", "plan", "tables"]
 
-AVERAGED = "configs/averaged.json"
+ANNEALED, AVERAGED = "configs/annealed.json", "configs/averaged.json"
+TABLES = ("design", "stages", "training cases", "one network or three", "recipe, from scratch")
 SHARES = {"all": 1.0, "half": 0.5, "a fifth": 0.2}
 
 
@@ -32,7 +33,7 @@ class Training:
     start: str | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     share: float = 1.0
-    overlays: tuple[str, ...] = ()
+    overlays: tuple[str, ...] = (ANNEALED,)
     view_counts: tuple[int, ...] = (6,)
 
 
@@ -41,34 +42,25 @@ def _prior(method: str, **options: Any) -> dict[str, Any]:
 
 
 _TV = _prior("tv", weight=0.01, iterations=60, coarse_iterations=[60])
-_COSINE = {
-    "_target_": "torch.optim.lr_scheduler.CosineAnnealingLR",
-    "optimizer": "@optimizer",
-    "T_max": "$@max_epochs * len(@train#dataloader)",
-}
+
+
+def _scratch(name: str, overlays: tuple[str, ...] = (ANNEALED,), **changes: Any) -> Training:
+    return Training(name, "scratch", changes=changes, overlays=overlays)
+
+
 RECIPES = {
-    "the paper's, learning rate 1e-3": Training("scratch", "scratch"),
-    "learning rate 1e-4": Training("rate1e-4", "scratch", changes={"learning_rate": 1e-4}),
-    "batch 4, half as many steps": Training("batch4", "scratch", changes={"batch_size": 4}),
-    "16,000 points a volume instead of 4,000": Training("points16000", "scratch", changes={"points_per_volume": 16000}),
-    "codebooks of random start, no restarts": Training(
-        "codebooks",
-        "scratch",
-        changes={"network_def#quantizer": {"codes": "@codes", "data_start": False, "restart_below": 0.0}},
+    "as in the other tables: 3e-3, annealed": _scratch("scratch"),
+    "constant 1e-3": _scratch("constant1e-3", (), learning_rate=1e-3),
+    "constant 1e-4, the paper's": _scratch("constant1e-4", (), learning_rate=1e-4),
+    "constant 1e-3, warm-up, averaged weights": _scratch("averaged", (AVERAGED,), learning_rate=1e-3),
+    "batch 4, half as many steps": _scratch("batch4", batch_size=4),
+    "16,000 points a volume instead of 4,000": _scratch("points16000", points_per_volume=16000),
+    "codebooks of random start, no restarts": _scratch(
+        "codebooks", **{"network_def#quantizer": {"codes": "@codes", "data_start": False, "restart_below": 0.0}}
     ),
-    "warm-up": Training("warm_up", "scratch", changes={"average_decay": 0.0}, overlays=(AVERAGED,)),
-    "cosine schedule": Training(
-        "cosine", "scratch", changes={"average_decay": 0.0, "rate_schedule": _COSINE}, overlays=(AVERAGED,)
-    ),
-    "warm-up, averaged weights": Training("averaged", "scratch", overlays=(AVERAGED,)),
-    "prior by FDK": Training("prior_fdk", "scratch", changes=_prior("fdk")),
-    "prior by total variation": Training("prior", "scratch", changes=_TV),
-    "prior by total variation, learning rate 0": Training(
-        "prior_untrained", "scratch", changes={**_TV, "learning_rate": 0.0}
-    ),
-    "prior by total variation, warm-up, averaged weights": Training(
-        "prior_averaged", "scratch", changes=_TV, overlays=(AVERAGED,)
-    ),
+    "prior by FDK": _scratch("prior_fdk", **_prior("fdk")),
+    "prior by total variation": _scratch("prior", **_TV),
+    "prior by total variation, nothing learnt": _scratch("prior_untrained", learning_rate=0.0, **_TV),
 }
 
 
@@ -95,6 +87,16 @@ def plan() -> Part:
         trainings += more
         rows += of_table
     return trainings, rows
+
+
+def part_of(trainings: list[Training], rows: list[Row], tables: Sequence[str]) -> Part:
+    """What some of the tables need, with the trainings that theirs start from."""
+    rows = [row for row in rows if row.table in tables]
+    needed = {row.training for row in rows}
+    for training in reversed(trainings):
+        if training.name in needed and training.start:
+            needed.add(training.start)
+    return [training for training in trainings if training.name in needed], rows
 
 
 def _design() -> Part:

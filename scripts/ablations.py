@@ -6,10 +6,11 @@ One of them is a single network for 6, 8 and 10 views instead of the paper's one
     python -m scripts.ablations --dataset_dir runs/real_limbs --seeds 0 1
 
 Pretraining is on generated anatomies, finetuning and training from scratch on the training cases of the data set, and
-what is measured is its test cases, from 6 views where a table does not say otherwise. Every training has the same
-number of steps at each stage. A run that was stopped goes on where it was, and the same command started twice shares
-the trainings: on a few cores two processes of one thread each (OMP_NUM_THREADS=1) are faster than one of two. Writes
-results.csv into the output folder, and prints the tables in Markdown; --results prints those of such a file.
+what is measured is its test cases, from 6 views where a table does not say otherwise. Every training sees the same
+number of items at each stage, while its learning rate falls to zero. A run that was stopped goes on where it was, and
+the same command started twice shares the trainings: on a few cores two processes of one thread each (OMP_NUM_THREADS=1)
+are faster than one of two. Writes results.csv into the output folder, and prints the tables in Markdown; --results
+prints those of such files.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from bundle.errors import InputError, install_command_line_hook
 from bundle.json_files import read_json_object, write_json
 from bundle.optional import require
 from bundle.tables import read_rows, write_rows
-from scripts.ablation_plan import Training, plan, tables
+from scripts.ablation_plan import TABLES, Training, part_of, plan, tables
 from scripts.running import quieten, run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -166,16 +167,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--dataset_dir", help="data set with training, validation and test cases")
-    what.add_argument("--results", help="train nothing, print the tables of this results.csv")
+    what.add_argument("--results", nargs="+", help="train nothing, print the tables of these results.csv")
+    parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES, help="which tables; all if not given")
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "ablations", help="folder to write to")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, default=4, help="epochs of each stage")
     parser.add_argument("--items", type=int, default=96, help="training items in an epoch")
     parser.add_argument("--changes", type=json.loads, default={}, help="further settings, as JSON")
     options = parser.parse_args()
-    trainings, rows = plan()
+    trainings, rows = part_of(*plan(), options.tables)
     if options.results:
-        print(tables(rows, read_rows(options.results)))
+        print(tables(rows, [row for file in options.results for row in read_rows(file)]))
         return
     dataset_dir, output = os.path.abspath(options.dataset_dir), options.output.absolute()
     os.chdir(ROOT)

@@ -11,7 +11,7 @@ import pytest
 from bundle.errors import InputError
 from bundle.tables import read_rows, write_rows
 from scripts import ablations
-from scripts.ablation_plan import Row, Training, tables
+from scripts.ablation_plan import TABLES, Row, Training, part_of, plan, tables
 from tests.conftest import write_nifti
 from tests.workflows import SIZES
 
@@ -32,7 +32,8 @@ def data_set(tmp_path, scan, phantom):
 
 
 def test_every_training_starts_from_an_earlier_one_and_every_row_has_one():
-    trainings, rows = ablations.plan()
+    trainings, rows = plan()
+    assert tuple(dict.fromkeys(row.table for row in rows)) == TABLES
     names = [training.name for training in trainings]
     assert len(set(names)) == len(names)
     for i, training in enumerate(trainings):
@@ -42,11 +43,20 @@ def test_every_training_starts_from_an_earlier_one_and_every_row_has_one():
     assert {(row.training, row.views) for row in rows} <= scored
 
 
+def test_a_table_brings_what_its_trainings_start_from():
+    trainings, rows = part_of(*plan(), ["training cases"])
+    assert {row.table for row in rows} == {"training cases"}
+    names = [training.name for training in trainings]
+    assert names[:4] == ["scratch", "pretrain", "step1", "step2"]
+    assert "scales3" not in names
+    assert "step1_0.2" in names
+
+
 def test_small_part(tmp_path, monkeypatch, capsys, data_set):
     """Run, stopped and gone on with: finished trainings and scores stay as they are."""
     trainings, rows = ablations.plan()
     wanted = ["pretrain", "step1_0.5", "step2_0.5", "scratch_0.5", "step1_views_mixed", "step2_views_mixed"]
-    wanted += ["codebooks", "cosine", "averaged", "prior_fdk", "prior_untrained"]
+    wanted += ["codebooks", "constant1e-3", "averaged", "prior_fdk", "prior_untrained"]
     part = [training for training in trainings if training.name in wanted]
     monkeypatch.setattr(ablations, "plan", lambda: (part, [row for row in rows if row.training in wanted]))
     arguments = ["ablations", "--dataset_dir", str(data_set), "--output", str(tmp_path / "out"), "--epochs", "1"]
