@@ -9,11 +9,11 @@ import numpy as np
 from bundle.data.checks import check_finite, check_hounsfield
 from bundle.data.ct_formats import LPS_TO_RAS, NIFTI_SUFFIXES
 from bundle.data.ct_volume import check_extent, check_nifti_header, check_text_header, unreadable
+from bundle.data.detached_data import check_compressed, data_files
 from bundle.data.dicom_series import read_dicom_series
 from bundle.data.nifti import load_nifti
 from bundle.data.slice_stack import SliceStack
 from bundle.datasets.archives import extracted
-from bundle.datasets.detached_data import check_compressed, data_files
 from bundle.datasets.hounsfield import check_hounsfield_peaks
 from bundle.datasets.raw_case import RawCase, RawFile, RawVolume
 from bundle.errors import InputError

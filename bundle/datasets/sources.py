@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bundle.checksums import file_sha256
+from bundle.data.detached_data import data_files
 from bundle.data.dicom_series import dicom_files
 from bundle.datasets.archives import extracted
-from bundle.datasets.detached_data import data_files
 from bundle.datasets.raw_case import RawCase
 
 __all__ = ["describe_sources", "source_files"]

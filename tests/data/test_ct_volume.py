@@ -195,6 +195,18 @@ def test_truncated_file(tmp_path):
         read_ct(path)
 
 
+def test_damaged_compressed_file(tmp_path, lps_image):
+    """ITK gives arbitrary voxels for one and says nothing."""
+    path = tmp_path / "ct.mha"
+    itk.imwrite(lps_image, str(path), compression=True)
+    assert read_ct(path).shape == (1, 20, 18, 16)
+    content = bytearray(path.read_bytes())
+    content[-200] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"ct.mha: is damaged .*Copy or download it again"):
+        read_ct(path)
+
+
 def test_dicom_folders(tmp_path, lps_image):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty folder"):

@@ -294,6 +294,17 @@ def test_nonsense_is_refused(tmp_path, stack, ending):
         read_projection_images(files)
 
 
+def test_damaged_compressed_stack_is_refused(tmp_path, stack):
+    """ITK gives arbitrary pixels for one and says nothing."""
+    path = tmp_path / "stack.mha"
+    itk.imwrite(itk.image_from_array(stack), str(path), compression=True)
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged"):
+        read_projection_images(path)
+
+
 def test_damaged_table_is_refused(tmp_path, stack):
     """RTK would write beyond the image's memory, or decode noise."""
     write_xim(tmp_path / "1.xim", stack[0], PIXEL_MM)
