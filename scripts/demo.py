@@ -46,7 +46,12 @@ class Demo:
     def steps(self) -> list[tuple[str, str, list[str], dict[str, Any]]]:
         """Title, run id, configuration files and changes of everything that is run."""
         places = {"output_dir": self.output, **AGAIN}
-        segmentation = {"volumes": self.output, "preset": self.preset, "output_dir": f"{self.output}/segmentation"}
+        segmentation = {
+            "volumes": self.output,
+            "dataset_dir": "sample_data",
+            "preset": self.preset,
+            "output_dir": f"{self.output}/segmentation",
+        }
         return [
             *((title, "training", files, {}) for title, files in self.training.items()),
             ("reconstruction and image quality", "evaluating", self.evaluation, places),

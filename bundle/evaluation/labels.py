@@ -48,7 +48,7 @@ class LabelStructures:
 
     @classmethod
     def of(
-        cls, dataset_dir: str | Path, given: str | Mapping[str, int | Sequence[int]] | None
+        cls, dataset_dir: str | Path | None, given: str | Mapping[str, int | Sequence[int]] | None
     ) -> LabelStructures | None:
         """Those that are given, or else the "labels" of a data set's dataset.json; None without any.
 
@@ -58,7 +58,7 @@ class LabelStructures:
             InputError: when "labels" does not map values to names.
         """
         path = f"{dataset_dir}/{LISTING}"
-        listed = (read_listing(dataset_dir) or {}).get("labels") or {}
+        listed = ((read_listing(dataset_dir) if dataset_dir else None) or {}).get("labels") or {}
         try:
             names = {int(value): str(name) for value, name in listed.items()}
         except (AttributeError, ValueError):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from bundle.data.grids import Volume
@@ -53,7 +52,7 @@ class MaskStore:
         path = self.folder / f"{name}.nii.gz"
         note, made_from = self.folder / f"{name}.json", {"volume": checksum(volume), "segmenter": self.identity}
         if path.is_file() and read_json_object(note) == made_from:
-            with suppress(OSError, nib.filebasedimages.ImageFileError, ValueError):  # damaged, so made again
+            with suppress(Exception):  # readers raise many kinds for damaged files; made again
                 return np.asarray(load_nifti(path).dataobj), path
         with naming(source):
             labels = self.segmenter(*volume)

@@ -71,7 +71,7 @@ class SegmentationEvaluation:
         settings: Mapping[str, Any] | None = None,
         changes: Mapping[str, Any] | str | None = None,
         volumes: str | None = None,
-        dataset_dir: str = "",
+        dataset_dir: str | None = None,
         section: str = "test",
         label_structures: Mapping[str, Sequence[int]] | str | None = None,
         perturbations: Mapping[str, Sequence[float]] | None = None,
@@ -90,7 +90,7 @@ class SegmentationEvaluation:
         self.volumes = volumes
         self.dataset_dir = dataset_dir
         self.section = section
-        self.label_structures = LabelStructures.of(dataset_dir, label_structures) if dataset_dir else None
+        self.label_structures = LabelStructures.of(dataset_dir, label_structures)
         self.resample = resample
         self.check_hu = check_hu
         self.title = title
@@ -147,7 +147,8 @@ class SegmentationEvaluation:
         fewest = min(parser.get_parsed_content("view_counts"))
         if any(one.changes.get("missing_views", 0) >= fewest for one in self.perturbations):
             raise InputError("perturbations.missing_views", f"leaves none of {fewest} views.", "Let fewer be missing.")
-        sources = {} if self.label_structures is None else labels_by_case(self.dataset_dir, self.section)
+        labelled_set = self.dataset_dir if self.label_structures else None
+        sources = labels_by_case(labelled_set, self.section) if labelled_set else {}
         for case, source in sources.items():
             if source is not None and not is_url(source) and not Path(source).exists():
                 raise InputError(source, f"does not exist; it is the label map of {case}.", "Correct dataset.json.")

@@ -93,14 +93,42 @@ def test_a_killed_run_goes_on(settings, tmp_path):
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "masks").rglob("*.nii.gz")}
     gone = next(path for path in made if path.name.endswith("6views_fdk.nii.gz"))
     gone.unlink()
+    cut = next(path for path in made if path.name == "two_6views_deepsparse.nii.gz")
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     (tmp_path / "out" / "report.html").unlink()
     for table in (tmp_path / "out").glob("*.csv"):
         table.unlink()
     (tmp_path / "out" / "report.json").unlink()
     evaluate(**settings)
     assert {name: (tmp_path / "out" / name).read_text() for name in wanted} == wanted
-    unchanged = [path for path in made if path != gone and "labels" not in path.name]
+    assert cut.stat().st_size > 0
+    unchanged = [path for path in made if path not in (gone, cut) and "labels" not in path.name]
     assert all(path.stat().st_mtime_ns == made[path] for path in unchanged)
+
+
+def test_volumes_have_the_labels_of_no_data_set_but_a_named_one(settings, tmp_path):
+    """Not of the sample, which is what is reconstructed where nothing is given."""
+    rows = [
+        {
+            "case": "one",
+            "method": "fdk",
+            "views": 6,
+            "volume": str(tmp_path / "volumes" / "one" / "one_6views_fdk.nii.gz"),
+            "truth": str(tmp_path / "volumes" / "one" / "one_truth.nii.gz"),
+            "labels": str(tmp_path / "data" / "one_labels.nii.gz"),
+        }
+    ]
+    write_rows(rows, tmp_path / "table.csv")
+    changes = {**settings, "volumes": str(tmp_path / "table.csv"), "method": "fdk"}
+    del changes["dataset_dir"]
+    evaluate(**changes)
+    assert {row["reference"] for row in read_rows(tmp_path / "out" / "structures.csv")} == {"segmented"}
+    problems = json.loads((tmp_path / "out" / "report.json").read_text())["problems"]
+    assert any("label_structures can" in problem for problem in problems)
+    evaluate(**changes, label_structures={"right lung": [1], "left lung": [2]}, overwrite=True)
+    labelled = [row for row in read_rows(tmp_path / "out" / "structures.csv") if row["reference"] == "labels"]
+    assert len(labelled) == 2
+    assert all(float(row["dice"]) > 0.97 for row in labelled)
 
 
 @pytest.mark.parametrize(
