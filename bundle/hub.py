@@ -104,7 +104,7 @@ def _downloaded(repository: str, name: str | None, revision: str | None) -> Path
         ) from error
     expected = files[chosen].lfs
     if expected is not None and file_sha256(path) != expected.sha256:
-        os.unlink(path)
+        os.unlink(os.path.realpath(path))  # the hub's client would link what it has once more
         raise InputError(f"{repository} {chosen}", "was damaged on its way.", "Repeat the command.")
     return path
 

@@ -14,7 +14,7 @@ from bundle.checkpoint import read_checkpoint, save_checkpoint
 from bundle.checksums import file_sha256
 from bundle.errors import InputError
 from bundle.half_precision import halved
-from bundle.handlers.resume import latest_checkpoint
+from bundle.handlers.resume import checkpoint_epoch, latest_checkpoint
 from bundle.json_files import read_json_object, write_json
 
 __all__ = ["pack_state", "unpack_state"]
@@ -79,14 +79,15 @@ def unpack_state(folder: str | os.PathLike, ckpt_dir: str | os.PathLike) -> Path
         The checkpoint.
 
     Raises:
-        InputError: when files are missing or damaged, or a later checkpoint is there already.
+        InputError: when files are missing or damaged, or a checkpoint of a later epoch is there already.
     """
     folder = Path(folder)
     listing = read_json_object(folder / _LISTING)
     if listing is None:
         raise InputError(folder, f"has no {_LISTING}.", "Give a folder that pack-training wrote.")
-    name, files = listing.get("checkpoint"), listing.get("files")
-    if not isinstance(name, str) or not isinstance(files, dict) or _FRAME not in files or Path(name).name != name:
+    name, files = str(listing.get("checkpoint")), listing.get("files")
+    packed_epoch = checkpoint_epoch(name)
+    if packed_epoch is None or not isinstance(files, dict) or _FRAME not in files:
         raise InputError(folder / _LISTING, "does not list a training state.", "Get another copy.")
     tensors: dict[str, torch.Tensor] = {}
     for file, checksum in files.items():
@@ -103,9 +104,10 @@ def unpack_state(folder: str | os.PathLike, ckpt_dir: str | os.PathLike) -> Path
         return tensors[str(index)].to(dtypes[index])
 
     target = Path(ckpt_dir) / name
+    # Training resumes from the latest epoch there is, whatever the files' times.
     latest = latest_checkpoint(ckpt_dir)
-    if latest is not None and latest != target and latest.stat().st_mtime > (folder / _LISTING).stat().st_mtime:
-        raise InputError(ckpt_dir, f"has {latest.name}, which is newer.", "Train on with it, or remove it.")
+    if latest is not None and (checkpoint_epoch(latest.name) or 0) > packed_epoch:
+        raise InputError(ckpt_dir, f"has {latest.name}, which is later.", "Train on with it, or remove it.")
     whole = _mapped(frame, put_back, lambda value: isinstance(value, dict) and set(value) == {_TENSOR})
     save_checkpoint(whole, target)
     return target

@@ -147,6 +147,17 @@ def test_what_the_hub_cannot_give_is_told_in_a_line(hub, tmp_path, fetch):
     assert not output[1].exists()
 
 
+def test_a_damaged_download_is_mended_by_repeating(hub, tmp_path, fetch):
+    endpoint, handler = hub
+    arguments = ("--source", REPOSITORY, "--name", "6v+s2", "--output", tmp_path / "weights.pt")
+    name, *_ = handler.files
+    sound = handler.files[name]
+    handler.files[name] = sound[:-1] + bytes([sound[-1] ^ 1])
+    assert "was damaged on its way" in fetch(endpoint, *arguments)
+    handler.files[name] = sound
+    assert fetch(endpoint, *arguments).startswith("wrote")
+
+
 def test_folders_and_zips(tmp_path, published):
     (tmp_path / "logs" / "a").mkdir(parents=True)
     (tmp_path / "logs" / "a" / "x.pth").write_bytes(published.read_bytes())

@@ -81,11 +81,15 @@ def test_refusals(tmp_path, trained):
             unpack_state(tmp_path / "packed", tmp_path / "back")
 
 
-def test_newer_checkpoints_are_not_gone_back_from(tmp_path, trained):
+@pytest.mark.parametrize("age_s", [-10, 1e5])
+def test_later_checkpoints_are_not_gone_back_from(tmp_path, trained, age_s):
+    """Whatever the files' times: training resumes from the latest epoch."""
     pack_state(trained / STAGE, tmp_path / "packed")
     path = unpack_state(tmp_path / "packed", tmp_path / "back")
-    newer = path.with_name("checkpoint_epoch=99.pt")
-    path.rename(newer)
-    os.utime(newer, (time.time() + 10, time.time() + 10))
-    with pytest.raises(InputError, match="which is newer"):
+    later, earlier = path.with_name("checkpoint_epoch=99.pt"), path.with_name("checkpoint_epoch=0.pt")
+    path.rename(later)
+    os.utime(later, (time.time() - age_s,) * 2)
+    with pytest.raises(InputError, match=r"has checkpoint_epoch=99\.pt, which is later"):
         unpack_state(tmp_path / "packed", tmp_path / "back")
+    later.rename(earlier)
+    assert unpack_state(tmp_path / "packed", tmp_path / "back") == path

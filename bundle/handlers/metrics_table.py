@@ -107,5 +107,5 @@ class MetricsTable:
 
     def _average(self, engine: Engine) -> None:
         for name in ("psnr_db", "ssim_3d", "ssim_slices"):
-            own = [row[name] for row in self.rows if row["method"] == self.method]
-            engine.state.metrics[name] = float(np.mean(own))
+            own = [row[name] for row in self.rows if row["method"] == self.method and row[name] is not None]
+            engine.state.metrics[name] = float(np.mean(own)) if own else float("nan")

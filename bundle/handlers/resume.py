@@ -18,14 +18,16 @@ from bundle.handlers.run_settings import RunSettings
 __all__ = ["ResumeTraining", "latest_checkpoint"]
 
 
+def checkpoint_epoch(name: str) -> int | None:
+    """The epoch of a training checkpoint by its file's name; None if it is none."""
+    match = re.fullmatch(r"checkpoint_epoch=(\d+)\.pt", name)
+    return int(match.group(1)) if match else None
+
+
 def checkpoints(folder: str | os.PathLike) -> dict[int, Path]:
     """The training checkpoints in a folder by epoch."""
-    found = {}
-    for path in Path(folder).glob("checkpoint_epoch=*.pt"):
-        match = re.fullmatch(r"checkpoint_epoch=(\d+)\.pt", path.name)
-        if match:
-            found[int(match.group(1))] = path
-    return found
+    epochs = {path: checkpoint_epoch(path.name) for path in Path(folder).glob("checkpoint_epoch=*.pt")}
+    return {epoch: path for path, epoch in epochs.items() if epoch is not None}
 
 
 def latest_checkpoint(folder: str | os.PathLike) -> Path | None:

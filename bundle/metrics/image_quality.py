@@ -14,6 +14,8 @@ from bundle.optional import require
 
 __all__ = ["psnr", "quality", "ssim_3d", "ssim_slices"]
 
+_SSIM_WINDOW = 7  # scikit-image's
+
 
 def psnr(prediction: np.ndarray, target: np.ndarray, data_range: float) -> float:
     """Peak signal-to-noise ratio in dB, 10 log10(range^2 / MSE); infinite for equal volumes.
@@ -63,8 +65,8 @@ def quality(prediction: np.ndarray, target: np.ndarray, data_range: float = 1.0)
         data_range: difference between the largest and smallest possible value.
 
     Returns:
-        "psnr_db" (infinite for equal volumes), "ssim_3d", "ssim_slices" and "vif" (None where it is undefined, see
-        visual_information_fidelity).
+        "psnr_db" (infinite for equal volumes), "ssim_3d", "ssim_slices" and "vif"; None where they are undefined, for
+        volumes thinner than the windows of structural similarity, and see visual_information_fidelity.
 
     Raises:
         ImportError: when scikit-image or torchmetrics is missing.
@@ -72,10 +74,11 @@ def quality(prediction: np.ndarray, target: np.ndarray, data_range: float = 1.0)
     """
     if prediction.shape != target.shape:
         raise ValueError(f"prediction {prediction.shape} and target {target.shape} differ in shape.")
+    windows_fit = min(target.shape) >= _SSIM_WINDOW
     return {
         "psnr_db": psnr(prediction, target, data_range),
-        "ssim_3d": ssim_3d(prediction, target, data_range),
-        "ssim_slices": ssim_slices(prediction, target, data_range),
+        "ssim_3d": ssim_3d(prediction, target, data_range) if windows_fit else None,
+        "ssim_slices": ssim_slices(prediction, target, data_range) if windows_fit else None,
         "vif": visual_information_fidelity(prediction, target, data_range),
     }
 

@@ -113,9 +113,9 @@ class PolychromaticBeam:
         return basis_densities(hu, self.bone_hu)
 
     def effective_mu_water_per_mm(self, depth_mm: float = 200.0) -> float:
-        """Mean attenuation of the first depth_mm of water (0 HU), which a scanner would be calibrated with."""
-        water = basis_densities(torch.zeros(1, dtype=torch.float64))["water"] * (depth_mm / 10.0)
-        return float(self({"water": water})) / depth_mm
+        """Mean attenuation of the first depth_mm of 0 HU, which a scanner would be calibrated with as water."""
+        densities = self.densities(torch.zeros(1, dtype=torch.float64))
+        return float(self({name: density * (depth_mm / 10.0) for name, density in densities.items()})) / depth_mm
 
     @cached_property
     def water_correction(self) -> WaterCorrection:

@@ -50,6 +50,12 @@ def test_data_range_matters(pair):
     assert ssim_3d(prediction, truth, 4.0) > ssim_3d(prediction, truth, 1.0)
 
 
+def test_volumes_thinner_than_the_windows_have_no_ssim(pair):
+    thin = quality(pair[0][..., :6], pair[1][..., :6])
+    assert thin["ssim_3d"] is thin["ssim_slices"] is None
+    assert thin["psnr_db"] == psnr(pair[0][..., :6], pair[1][..., :6], 1.0)
+
+
 def test_all_figures(pair):
     assert set(quality(*pair)) == {"psnr_db", "ssim_3d", "ssim_slices", "vif"}
     with pytest.raises(ValueError, match="differ in shape"):

@@ -145,6 +145,9 @@ def test_correction_is_monotone_and_goes_on_beyond_its_table(tube):
 def test_effective_attenuation_of_water(tube):
     beam = PolychromaticBeam(XraySpectrum([REFERENCE_KEV], [1.0]))
     assert beam.effective_mu_water_per_mm() == pytest.approx(MU_WATER_PER_MM, rel=1e-9)
+    mixed = PolychromaticBeam(tube, bone_hu=(-200, 500))  # takes 0 HU for a mixture
+    at_zero = {name: density * 20.0 for name, density in mixed.densities(torch.zeros(1, dtype=torch.float64)).items()}
+    assert float(mixed(at_zero)) == pytest.approx(200.0 * mixed.effective_mu_water_per_mm(), rel=1e-9)
     shallow, deep = (PolychromaticBeam(tube).effective_mu_water_per_mm(depth) for depth in (10.0, 300.0))
     assert 0.018 < deep < shallow < 0.024
 
