@@ -12,7 +12,7 @@ from bundle.errors import InputError
 from bundle.tables import read_rows, write_rows
 from scripts import ablations
 from scripts.ablation_plan import TABLES, Row, Training, part_of, plan, tables
-from tests.conftest import write_nifti
+from tests.conftest import ROOT, write_nifti
 from tests.workflows import SIZES
 
 TINY = {**SIZES, "low_resolution": 8, "anatomies": {"knee": 1}}
@@ -123,6 +123,18 @@ def test_scores_of_some_cases_are_not_finished(tmp_path):
     write_rows([*rows, {"views": 8, "psnr_db": 30.0, "ssim_3d": 0.7}], table)
     scores = ablations.scores_of(training, 0, tmp_path, 2)
     assert [(score["views"], score["cases"], score["psnr_db"]) for score in scores] == [(6, 2, 26.0), (8, 2, 29.0)]
+
+
+def test_documented_tables_are_of_the_kept_results():
+    documented = (ROOT / "docs" / "reproduce.md").read_text().splitlines()
+    lines = tables(plan()[1], read_rows(ROOT / "docs" / "ablations.csv")).splitlines()
+    table = ""
+    for line in lines:
+        if line.endswith("PSNR dB |"):
+            table = line
+        elif table in documented and line and "not run" not in line:
+            assert line in documented
+    assert sum(line in documented for line in lines if line.endswith("PSNR dB |")) >= 4
 
 
 def test_table_of_several_seeds():
