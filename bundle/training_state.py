@@ -14,7 +14,7 @@ from bundle.checkpoint import read_checkpoint, save_checkpoint
 from bundle.checksums import file_sha256
 from bundle.errors import InputError
 from bundle.half_precision import halved
-from bundle.handlers.resume import checkpoint_epoch, latest_checkpoint
+from bundle.handlers.resume import checkpoint_epoch, checkpoints, latest_checkpoint
 from bundle.json_files import read_json_object, write_json
 
 __all__ = ["pack_state", "unpack_state"]
@@ -105,9 +105,10 @@ def unpack_state(folder: str | os.PathLike, ckpt_dir: str | os.PathLike) -> Path
 
     target = Path(ckpt_dir) / name
     # Training resumes from the latest epoch there is, whatever the files' times.
-    latest = latest_checkpoint(ckpt_dir)
-    if latest is not None and (checkpoint_epoch(latest.name) or 0) > packed_epoch:
-        raise InputError(ckpt_dir, f"has {latest.name}, which is later.", "Train on with it, or remove it.")
+    found = checkpoints(ckpt_dir)
+    latest = max(found, default=packed_epoch)
+    if latest > packed_epoch:
+        raise InputError(ckpt_dir, f"has {found[latest].name}, which is later.", "Train on with it, or remove it.")
     whole = _mapped(frame, put_back, lambda value: isinstance(value, dict) and set(value) == {_TENSOR})
     save_checkpoint(whole, target)
     return target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 __all__ = ["TABLES", "Row", "Training", "part_of", "plan", "tables"]
 
 ANNEALED, AVERAGED = "configs/annealed.json", "configs/averaged.json"
-TABLES = ("design", "stages", "training cases", "one network or three", "recipe, from scratch")
 SHARES = {"all": 1.0, "half": 0.5, "a fifth": 0.2}
 
 
@@ -82,8 +81,8 @@ def plan() -> Part:
     """All trainings, each after the one that it starts from, and the rows of the tables."""
     trainings: list[Training] = []
     rows: list[Row] = []
-    for part in (_design, _stages, _training_cases, _view_counts, _recipes):
-        more, of_table = part()
+    for table, part in _PARTS.items():
+        more, of_table = part(table)
         trainings += more
         rows += of_table
     return trainings, rows
@@ -99,9 +98,8 @@ def part_of(trainings: list[Training], rows: list[Row], tables: Sequence[str]) -
     return [training for training in trainings if training.name in needed], rows
 
 
-def _design() -> Part:
+def _design(table: str) -> Part:
     """The paper's table 5: scales of the features, and size of the low-resolution grid."""
-    table = "design"
     trainings, rows = [Training("scratch", "scratch")], [Row(table, "4 scales, r 32", 29.69, "scratch")]
     channels = [8, 16, 32, 64, 128]
     for scales, paper_db in ((3, 28.95), (5, 29.70)):
@@ -114,9 +112,8 @@ def _design() -> Part:
     return trainings, rows
 
 
-def _stages() -> Part:
+def _stages(table: str) -> Part:
     """The paper's table 6: what each stage gives."""
-    table = "stages"
     trainings = [
         Training("pretrain", "pretrain"),
         Training("step1", "finetune_step1", "pretrain"),
@@ -136,7 +133,7 @@ def _stages() -> Part:
     return trainings, rows
 
 
-def _training_cases() -> Part:
+def _training_cases(table: str) -> Part:
     """The paper's table 7: number of training cases."""
     trainings, rows = [], []
     papers = {"all": (29.69, 30.22), "half": (29.61, 30.21), "a fifth": (28.43, 29.70)}
@@ -150,13 +147,12 @@ def _training_cases() -> Part:
                 Training(names[1], "finetune_step2", f"step1_{share:g}", share=share),
             ]
         for how, name, paper_db in zip(("from scratch", "all stages"), names, papers[label]):
-            rows.append(Row("training cases", f"{label}, {how}", paper_db, name))
+            rows.append(Row(table, f"{label}, {how}", paper_db, name))
     return trainings, rows
 
 
-def _view_counts() -> Part:
+def _view_counts(table: str) -> Part:
     """One network for 6, 8 and 10 views, against one for each."""
-    table = "one network or three"
     trainings = []
     own, one = {6: "step2"}, {}
     for label, counts, names in (("8", (8,), own), ("10", (10,), own), ("mixed", (6, 8, 10), one)):
@@ -174,10 +170,20 @@ def _view_counts() -> Part:
     return trainings, rows
 
 
-def _recipes() -> Part:
+def _recipes(table: str) -> Part:
     """Changes of the paper's recipe."""
     trainings = [training for training in RECIPES.values() if training.name != "scratch"]
-    return trainings, [Row("recipe, from scratch", label, None, each.name) for label, each in RECIPES.items()]
+    return trainings, [Row(table, label, None, each.name) for label, each in RECIPES.items()]
+
+
+_PARTS: dict[str, Callable[[str], Part]] = {
+    "design": _design,
+    "stages": _stages,
+    "training cases": _training_cases,
+    "one network or three": _view_counts,
+    "recipe, from scratch": _recipes,
+}
+TABLES = tuple(_PARTS)
 
 
 def tables(rows: Iterable[Row], results: list[dict[str, Any]]) -> str:

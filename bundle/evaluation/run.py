@@ -147,9 +147,9 @@ class SegmentationEvaluation:
         fewest = min(parser.get_parsed_content("view_counts"))
         if any(one.changes.get("missing_views", 0) >= fewest for one in self.perturbations):
             raise InputError("perturbations.missing_views", f"leaves none of {fewest} views.", "Let fewer be missing.")
-        labelled_set = self.dataset_dir if self.label_structures else None
-        sources = labels_by_case(labelled_set, self.section) if labelled_set else {}
-        for case, source in sources.items():
+        if self.label_structures is None or not self.dataset_dir:
+            return
+        for case, source in labels_by_case(self.dataset_dir, self.section).items():
             if source is not None and not is_url(source) and not Path(source).exists():
                 raise InputError(source, f"does not exist; it is the label map of {case}.", "Correct dataset.json.")
 

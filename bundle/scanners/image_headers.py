@@ -6,7 +6,6 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from bundle.data.detached_data import check_compressed
 from bundle.errors import InputError
 from bundle.scanners.header_parts import DamagedError, Header, check_length, stated_pixel
 from bundle.scanners.tiff_headers import tiff_header
@@ -75,9 +74,8 @@ def _mha_entries(path: Path) -> dict[str, str]:
 
 
 def _mha_header(path: Path) -> Header:
-    """MetaImage: sizes, and pitch and origin where they are written; refuses damaged compressed pixels."""
+    """MetaImage: sizes, and pitch and origin where they are written."""
     entries = _mha_entries(path)
-    check_compressed(path)
     sizes = [int(size) for size in entries.get("DimSize", "").split()]
     if len(sizes) not in (2, 3):
         raise DamagedError(f"it has {len(sizes)} axes")
