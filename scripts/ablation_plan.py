@@ -54,6 +54,7 @@ RECIPES = {
     "constant 1e-3, warm-up, averaged weights": _scratch("averaged", (AVERAGED,), learning_rate=1e-3),
     "batch 4, half as many steps": _scratch("batch4", batch_size=4),
     "16,000 points a volume instead of 4,000": _scratch("points16000", points_per_volume=16000),
+    "loss on gradients, too, of weight 1": _scratch("gradient", gradient_weight=1.0),
     "codebooks of random start, no restarts": _scratch(
         "codebooks", **{"network_def#quantizer": {"codes": "@codes", "data_start": False, "restart_below": 0.0}}
     ),

@@ -19,7 +19,7 @@ from bundle.physics.acquisition import Acquisition
 from bundle.prepared.case import PreparedCase
 from bundle.prepared.volume import LatticeVolume
 from bundle.presets import ScanPreset
-from bundle.sampling.points import draw_voxels, is_held_out, voxel_positions
+from bundle.sampling.points import is_held_out, voxel_positions
 
 __all__ = ["OpenPreparedd", "SampleBlockd"]
 
@@ -95,7 +95,8 @@ class OpenPreparedd(MapTransform):
 class SampleBlockd(SamplePointsd):
     """Draws points from one sub-lattice of a prepared case, chosen at random, and reads nothing else of its volume.
 
-    Arguments and results are those of SamplePointsd, but the entry holds the case's folder, and keeps it.
+    Arguments and results are those of SamplePointsd, but the entry holds the case's folder, and keeps it; neighbours
+    are those of the sub-lattice, several voxels apart.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -114,7 +115,7 @@ class SampleBlockd(SamplePointsd):
         block = self.R.randint(len(volume.array))
         every = self.hold_out_every
         if every is None:
-            return block, draw_voxels(self.count, shape, self.R)
+            return block, self.draw(shape)
 
         def held_out(index: np.ndarray) -> np.ndarray:
             return is_held_out(volume.voxels(block, index), every)
@@ -123,7 +124,7 @@ class SampleBlockd(SamplePointsd):
         pattern = np.indices([min(n, every) for n in shape]).reshape(3, -1).T
         while held_out(pattern).all():
             block = self.R.randint(len(volume.array))
-        return block, draw_voxels(self.count, shape, self.R, held_out)
+        return block, self.draw(shape, held_out)
 
 
 def check_scan(case: PreparedCase, scan: ScanPreset) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-__all__ = ["draw_voxels", "is_held_out", "voxel_positions"]
+__all__ = ["draw_neighbours", "draw_voxels", "is_held_out", "voxel_positions"]
 
 
 def voxel_positions(index: np.ndarray, shape: Sequence[int], corner: bool = False) -> np.ndarray:
@@ -52,3 +52,21 @@ def draw_voxels(
         index = np.stack([rng.randint(0, n, count) for n in shape], axis=1)
         kept = np.concatenate([kept, index if held_out is None else index[~held_out(index)]])
     return kept[:count]
+
+
+def draw_neighbours(count: int, shape: Sequence[int], rng: np.random.RandomState) -> np.ndarray:
+    """Draws pairs of neighbouring voxels uniformly, with replacement.
+
+    Args:
+        count: number of voxels, twice that of pairs.
+        shape: voxels (x, y, z), more than one along an axis at least.
+        rng: source of randomness.
+
+    Returns:
+        [count, 3] voxel indices; those of the second half are one voxel further along x, y or z than the first half's.
+    """
+    size = np.asarray(shape)
+    along = rng.choice(np.flatnonzero(size > 1), count // 2)
+    step = np.eye(3, dtype=np.int64)[along]
+    first = rng.randint(0, size - step)
+    return np.concatenate([first, first + step])

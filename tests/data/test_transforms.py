@@ -108,6 +108,15 @@ def test_points_carry_their_values(scan, phantom):
     np.testing.assert_allclose(item["values"][0], phantom[tuple(index.T)])
 
 
+def test_pairs_are_neighbours(scan, phantom):
+    """Their values' differences are the volume's, along each axis."""
+    item = SamplePointsd(300, pairs=True).set_random_state(0)({"image": torch.from_numpy(phantom)[None]})
+    index = (item["points"].numpy() * scan.volume_shape - 0.5).round().astype(int)
+    np.testing.assert_allclose(item["values"][0], phantom[tuple(index.T)])
+    first, second = np.split(index, 2)
+    assert {tuple(step) for step in second - first} == {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
+
+
 def test_same_seed_same_item(scan, phantom):
     items = []
     for _ in range(2):

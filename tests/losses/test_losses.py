@@ -54,3 +54,15 @@ def test_stage_loss_adds_weighted_terms(weights, expected, terms):
     loss = StageLoss(*weights)
     assert float(loss(out, torch.zeros(2, 1, 5))) == pytest.approx(expected)
     assert set(loss.terms) == terms
+
+
+def test_gradient_term_is_of_the_pairs_errors():
+    """An offset of all points is no error of it; half the points come first, their neighbours after them."""
+    target = torch.tensor([[[0.1, 0.2, 0.5, 0.9]], [[0.3, 0.1, 0.0, 0.4]]])
+    loss = StageLoss(0.0, 0.0, gradient_weight=2.0)
+    assert float(loss({"points": target + 0.5}, target)) == pytest.approx(0.25)
+    error = torch.tensor([[[0.0, 0.0, 0.3, 0.1]], [[0.1, 0.0, 0.1, 0.0]]])
+    found = float(loss({"points": target + error}, target))
+    task, gradient = (0.09 + 0.01 + 0.01 + 0.01) / 8, (0.09 + 0.01) / 4
+    assert found == pytest.approx(task + 2 * gradient)
+    assert float(loss.terms["gradient"]) == pytest.approx(gradient)

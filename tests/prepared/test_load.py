@@ -51,6 +51,14 @@ def test_points_of_one_block(folder, scan, phantom):
     assert len(np.unique(index, axis=0)) > 150  # of 180 that the block has
 
 
+def test_pairs_of_one_block_are_its_neighbours(folder, scan, phantom):
+    item = item_of(folder, OpenPreparedd("image", scan), SampleBlockd(300, pairs=True))
+    index = (item["points"].numpy() * scan.volume_shape - 0.5).round().astype(int)
+    np.testing.assert_allclose(item["values"][0].numpy(), phantom[tuple(index.T)], atol=1e-5)
+    first, second = np.split(index, 2)
+    assert {tuple(step) for step in second - first} == {(4, 0, 0), (0, 2, 0), (0, 0, 4)}
+
+
 def test_all_blocks_are_drawn_and_held_out_planes_are_not(folder, scan):
     sample = SampleBlockd(50, hold_out_every=4)
     sample.set_random_state(seed=0)
@@ -150,3 +158,7 @@ def test_other_physics_than_asked_for(folder, scan):
 def test_nothing_left_to_draw(sample):
     with pytest.raises(InputError, match="hold_out_every: is 1"):
         sample(10, hold_out_every=1)
+    with pytest.raises(InputError, match="hold_out_every: leaves few pairs"):
+        sample(10, hold_out_every=4, pairs=True)
+    with pytest.raises(InputError, match="points_per_volume: is 11, but pairs are drawn"):
+        sample(11, pairs=True)

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from bundle.sampling.points import draw_voxels, is_held_out, voxel_positions
+from bundle.sampling.points import draw_neighbours, draw_voxels, is_held_out, voxel_positions
 
 
 def test_positions_are_voxel_centres_per_axis():
@@ -30,3 +30,21 @@ def test_held_out_voxels_are_never_drawn():
     everything = np.stack(np.meshgrid(*map(range, (9, 7, 5)), indexing="ij"), -1).reshape(-1, 3)
     drawn = {tuple(i) for i in index}
     assert drawn == {tuple(i) for i in everything[~is_held_out(everything, 4)]}
+
+
+def test_neighbours_are_every_pair_evenly():
+    shape = (4, 1, 3)
+    index = draw_neighbours(60_000, shape, np.random.RandomState(0))
+    assert index.shape == (60_000, 3)
+    assert index.min() >= 0
+    assert (index < shape).all()
+    first, second = np.split(index, 2)
+    pairs, counts = np.unique(np.concatenate([first, second - first], axis=1), axis=0, return_counts=True)
+    along_x, along_z = (pairs[:, 3:] == axis for axis in ([1, 0, 0], [0, 0, 1]))
+    assert along_x.all(axis=1).sum() == 3 * 1 * 3
+    assert along_z.all(axis=1).sum() == 4 * 1 * 2
+    assert len(pairs) == 17
+    for axis, places in ((along_x, 9), (along_z, 8)):  # axes are drawn alike, however long
+        share = counts[axis.all(axis=1)] / 15_000 * places
+        assert share.min() > 0.9
+        assert share.max() < 1.1
