@@ -7,8 +7,9 @@ import time
 import pytest
 import torch
 
-from bundle.checkpoint import read_checkpoint
+from bundle.checkpoint import read_checkpoint, save_checkpoint
 from bundle.errors import InputError
+from bundle.handlers.resume import checkpoint_epoch
 from bundle.training_state import pack_state, unpack_state
 from tests.handlers.test_resume import flat
 from tests.workflows import DEMO, TRAIN, run, small
@@ -36,6 +37,21 @@ def test_training_goes_on_from_a_packed_state(tmp_path, trained):
     straight = run([TRAIN, DEMO], **small(trained, max_epochs=3))
     loss, expected = (float(one.trainer.state.output[0]["loss"]) for one in (done, straight))
     assert loss == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("brought", [False, True])
+def test_going_on_elsewhere_leaves_a_model(tmp_path, trained, brought):
+    """Even if it never gets better again, since the best one stayed behind; one that was brought is kept."""
+    pack_state(trained / STAGE, tmp_path / "packed")
+    path = unpack_state(tmp_path / "packed", tmp_path / STAGE)
+    state = read_checkpoint(path)
+    state["best_saver"]["_saved"] = [(99.0, "more dB than anything reaches")]
+    save_checkpoint(state, path)
+    model = tmp_path / "models" / "pretrain.pt"
+    if brought:
+        model.write_bytes(b"the best")
+    run([TRAIN, DEMO], **small(tmp_path, max_epochs=checkpoint_epoch(path.name) + 1))
+    assert (model.read_bytes() == b"the best") == brought
 
 
 def test_half_precision_loses_little_and_the_rest_nothing(tmp_path, trained):

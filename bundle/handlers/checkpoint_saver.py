@@ -74,6 +74,9 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
         return {"_saved": [(float(priority), str(name)) for priority, name in saved]}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Takes up the best metric of an earlier run."""
-        if state_dict:
+        """Takes up the best metric of an earlier run, unless its model is not here: the next one is then the best."""
+        if not state_dict or self._key_metric_checkpoint is None:
+            return
+        fixed = self._key_metric_checkpoint.save_handler.filename
+        if all((Path(self.save_dir) / (fixed or name)).is_file() for _, name in state_dict["_saved"]):
             super().load_state_dict(state_dict)
