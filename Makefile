@@ -15,7 +15,7 @@ help:
 	@echo "make test-integration   run the bundle in other programs' environments, such as a MONAI Label server's"
 	@echo "make lint    check the code's style and types"
 	@echo "make format  mend the code's style"
-	@echo "make clean   remove what the other targets made"
+	@echo "make clean   remove what the other targets made; your own trainings in runs/ stay"
 
 .venv: .venv/.demo
 
@@ -64,4 +64,4 @@ test-integration: .venv/.test
 	$(BIN)/python -m pytest -m integration -rs tests/integration
 
 clean:
-	rm -rf .venv .venv-* runs
+	rm -rf .venv .venv-* runs/demo runs/demo_training

@@ -1,9 +1,8 @@
 """From raw counts to HU, as with one's own scanner: simulates a scanner's files of the sample CT, then uses them.
 
-Writes runs/own_scanner: what a scanner would (counts of a water cylinder and of the sample CT, open field, dark image,
+Writes runs/own_scanner: what a scanner would (counts of a sphere of water and of the sample CT, open field, dark image,
 geometry), the imported scan, the reconstruction, and prints how far its HU are from the CT's. Run it with
-``python scripts/own_scanner_example.py``; docs/own-scanner.md explains each step. Needs itk-rtk and
-scipy.
+``python scripts/own_scanner_example.py``; docs/own-scanner.md explains each step. Needs itk-rtk and scipy.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ def write_counts(path: Path, counts: np.ndarray, geometry: ConeBeamGeometry) -> 
 
 
 def simulate_scanner(folder: Path, hu: np.ndarray, voxel_mm: tuple[float, ...], views: int, seed: int) -> None:
-    """Writes what a scanner would of a CT in LPS order and of a water cylinder: counts, references and geometry."""
+    """Writes what a scanner would of a CT in LPS order and of a sphere of water: counts, references and geometry."""
     folder.mkdir(parents=True, exist_ok=True)
     geometry = scan_geometry(hu.shape, voxel_mm, views)
     detector = Detector(geometry.detector_shape, np.random.default_rng(seed))

@@ -28,6 +28,15 @@ def test_round_trip(tmp_path, scan):
     assert weights_hash(load_network(DiCE(scan, **TINY), tmp_path / "training.pt")) == weights_hash(network)
 
 
+def test_weights_of_a_stage_without_denoising(tmp_path, scan):
+    """The message says how to use them; of other differences it says no such thing."""
+    save_checkpoint(DiCE(scan, **TINY).state_dict(), tmp_path / "pretrain.pt")
+    with pytest.raises(InputError, match=r"pretrain\.pt.*put configs/without_denoising\.json last"):
+        load_network(DiCE(scan, **TINY, denoise_blocks=1), tmp_path / "pretrain.pt")
+    with pytest.raises(InputError, match="configuration that they were trained with"):
+        load_network(DiCE(scan, **{**TINY, "decoder_channels": 20}, denoise_blocks=1), tmp_path / "pretrain.pt")
+
+
 def test_code_is_never_executed(tmp_path, capsys):
     torch.save({"network": Harmful()}, tmp_path / "evil.pt")
     with pytest.raises(InputError, match=r"evil\.pt.*plain tensors"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import textwrap
 
 import pytest
 import torch
@@ -49,3 +51,22 @@ def test_links_lead_somewhere(path):
     text = (ROOT / path).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!http)([^)#]+)", text):
         assert ((ROOT / path).parent / target).exists(), target
+
+
+def test_federated_example_trains_and_evaluates_one_network():
+    """MONAI's client fills in what it is not sent, so that another network's scores would be of random weights."""
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    block = textwrap.dedent(text[text.index("    algo = MonaiAlgo(") : text.index("    algo.initialize(")])
+    call = ast.parse(block).body[0].value
+    given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    networks = {}
+    for kind in ("train", "evaluate"):
+        parser = ConfigParser()
+        parser.read_config([str(ROOT / file) for file in given[f"config_{kind}_filename"]])
+        parser.update({"bundle_root": str(ROOT), **(given["eval_kwargs"] if kind == "evaluate" else {})})
+        networks[kind] = parser.get_parsed_content("network_def"), parser.get_parsed_content("scan")
+    (trained, scan), (evaluated, other_scan) = networks.values()
+    assert trained.state_dict().keys() == evaluated.state_dict().keys()
+    assert scan == other_scan
+    parser.read_config(str(ROOT / given["config_train_filename"][0]))
+    assert given["best_model_filepath"] == f"models/{parser['model_file']}"

@@ -15,6 +15,7 @@ from monai.utils import CommonKeys
 
 from bundle.atomic import check_output
 from bundle.classical import DataConsistency, view_residuals
+from bundle.errors import InputError
 from bundle.handlers.compared_methods import VOLUMES, items_and_outputs, measured_scan, planned_views
 from bundle.tables import read_rows, write_rows
 
@@ -28,10 +29,24 @@ class RefineReconstruction:
 
     Args:
         refine: how; nothing is refined if None. Its noise is that of one measured pixel.
+
+    Raises:
+        InputError: when it is anything else, such as a method's name.
     """
 
     def __init__(self, refine: DataConsistency | None = None) -> None:
+        if refine is not None and not isinstance(refine, DataConsistency):
+            raise InputError(
+                "refine",
+                f"is {refine!r}.",
+                'Give {"_target_": "bundle.classical.DataConsistency", "method": "sart", "hu_window": '
+                '"$@scan.hu_window"}, or use python -m bundle reconstruct --refine sart.',
+            )
         self.refine = refine
+
+    def name_of(self, method: str) -> str:
+        """What a method's volumes are called afterwards."""
+        return method if self.refine is None else f"{method}, refined by {self.refine.method}"
 
     def attach(self, engine: Engine) -> None:
         """Refines after every iteration; attach it before the handlers that use the volumes."""
