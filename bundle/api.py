@@ -13,7 +13,7 @@ from bundle.classical import DataConsistency, make_method
 from bundle.data.load_projections import check_volume_size, network_input, pixels_averaged
 from bundle.data.projection_file import ProjectionSet
 from bundle.errors import InputError
-from bundle.fixed_tuples import pair
+from bundle.fixed_tuples import pair, sizes
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import unpack_geometry
 from bundle.inference_files import inference_network
@@ -74,7 +74,7 @@ def reconstruct(
     values = np.ascontiguousarray(projections, dtype=np.float32)
     data = ProjectionSet(values, geometry, quantity="attenuation", mu_water_per_mm=mu_water_per_mm)
     data.check("projections")
-    shape = geometry.volume_shape if output_shape is None else tuple(output_shape)
+    shape = geometry.volume_shape if output_shape is None else sizes("output_shape", output_shape, 3, int)
     where = parse_device(device)
     with torch.no_grad():
         if not learned:

@@ -79,7 +79,9 @@ def check_match(expected: Mapping[str, torch.Tensor], found: Mapping[str, Any], 
         remedy = "Use the configuration that they were trained with; convert published weights first "
         remedy += "(python -m bundle convert)."
         if all(line.startswith("missing embedding.denoisers.") for line in report):
-            remedy = "Only view adjustment trains denoising layers: put configs/without_denoising.json last in the list."
+            remedy = (
+                "Only view adjustment trains denoising layers: put configs/without_denoising.json last in the list."
+            )
         shown = report[:10] + ([f"and {len(report) - 10} more"] if len(report) > 10 else [])
         raise InputError(
             source,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from bundle.errors import InputError
+from bundle.fixed_tuples import sizes
 
 __all__ = ["ROW_DIRECTIONS", "ConeBeamGeometry", "circular"]
 
 ROW_DIRECTIONS = ("+z", "-z")
-MOST_ELEMENTS = 2**33
-"""Voxels of a volume, or pixels of a detector, beyond which a size is a mistake or an attack (2048 along each axis)."""
 
 _PER_VIEW_VECTORS = ("source_mm", "detector_centre_mm", "u_axis", "v_axis")
 
@@ -79,10 +77,10 @@ class ConeBeamGeometry:
                 "geometry.angles_rad", f"has shape {angles.shape} for {views} views.", "Give one angle per view."
             )
         self._freeze("angles_rad", angles)
-        object.__setattr__(self, "detector_shape", _sizes("detector_shape", self.detector_shape, 2, int))
-        object.__setattr__(self, "pixel_mm", _sizes("pixel_mm", self.pixel_mm, 2, float))
-        object.__setattr__(self, "volume_shape", _sizes("volume_shape", self.volume_shape, 3, int))
-        object.__setattr__(self, "voxel_mm", _sizes("voxel_mm", self.voxel_mm, 3, float))
+        object.__setattr__(self, "detector_shape", sizes("geometry.detector_shape", self.detector_shape, 2, int))
+        object.__setattr__(self, "pixel_mm", sizes("geometry.pixel_mm", self.pixel_mm, 2, float))
+        object.__setattr__(self, "volume_shape", sizes("geometry.volume_shape", self.volume_shape, 3, int))
+        object.__setattr__(self, "voxel_mm", sizes("geometry.voxel_mm", self.voxel_mm, 3, float))
         centre = _vectors("volume_centre_mm", [self.volume_centre_mm])[0]
         object.__setattr__(self, "volume_centre_mm", tuple(float(c) for c in centre))
         self._check_axes()
@@ -202,7 +200,7 @@ class ConeBeamGeometry:
 
     def with_volume(self, shape: Sequence[int]) -> ConeBeamGeometry:
         """The same scan and field of view with another number of voxels (x, y, z)."""
-        shape = _sizes("volume_shape", shape, 3, int)
+        shape = sizes("geometry.volume_shape", shape, 3, int)
         voxel_mm = tuple(size / n for size, n in zip(self.volume_size_mm, shape))
         return replace(self, volume_shape=shape, voxel_mm=voxel_mm)
 
@@ -295,7 +293,7 @@ def circular(
     Raises:
         InputError: when a distance is not positive or row_direction is unknown.
     """
-    sod_mm, sdd_mm = _sizes("sod_mm and sdd_mm", (sod_mm, sdd_mm), 2, float)
+    sod_mm, sdd_mm = sizes("geometry.sod_mm and sdd_mm", (sod_mm, sdd_mm), 2, float)
     if row_direction not in ROW_DIRECTIONS:
         raise InputError("geometry.row_direction", f"is {row_direction!r}.", f"Use one of {ROW_DIRECTIONS}.")
     angles = np.asarray(angles_rad, dtype=np.float64).reshape(-1)
@@ -331,24 +329,3 @@ def _vectors(name: str, values: Any) -> np.ndarray:
     if not np.isfinite(array).all():
         raise InputError(f"geometry.{name}", "has a NaN or an infinity.", "Give finite millimetres.")
     return array
-
-
-def _sizes(name: str, values: Any, count: int, kind: type) -> tuple:
-    try:
-        numbers = [float(v) for v in values]
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"geometry.{name}", f"is {values!r}.", f"Give {count} numbers.") from None
-    whole = all(n == int(n) for n in numbers if np.isfinite(n))
-    if len(numbers) != count or not all(np.isfinite(n) and n > 0 for n in numbers) or (kind is int and not whole):
-        raise InputError(
-            f"geometry.{name}",
-            f"is {list(values)}.",
-            f"Give {count} positive {'integers' if kind is int else 'numbers'}.",
-        )
-    if kind is int and math.prod(numbers) > MOST_ELEMENTS:
-        raise InputError(
-            f"geometry.{name}",
-            f"is {list(values)}: {math.prod(numbers):.3g} elements.",
-            "Give sizes in pixels or voxels.",
-        )
-    return tuple(kind(n) for n in numbers)

@@ -118,6 +118,20 @@ def test_validation_in_shares_gives_the_same_figures(tmp_path, worker_env):
     assert 1 < alone["val_psnr"] < 60
 
 
+@pytest.mark.parametrize("more", [[], ["configs/averaged.json"]])
+def test_all_processes_validate_one_network(tmp_path, worker_env, more):
+    """Each has moved its batch statistics by its own last batch; the first one's are scored, and saved."""
+    (tmp_path / "out").mkdir()
+    written = "$torch.save(@validate#evaluator.network.state_dict(), @output_dir + '/' + str(@rank) + '.pt')"
+    checked = overlay(tmp_path, training=["$@train#trainer.run()", written])
+    files = [*FILES, *more, checked]
+    finished(start(torchrun(*arguments("training", files, small(tmp_path, cases_repeated=8))), worker_env))
+    paths = (tmp_path / "out" / "0.pt", tmp_path / "out" / "1.pt", tmp_path / "models" / "pretrain.pt")
+    first, second, saved = (read_checkpoint(path) for path in paths)
+    for other in (second, saved):
+        assert [name for name in first if not torch.equal(first[name], other[name])] == []
+
+
 def test_a_killed_process_restarts_from_the_last_checkpoint(tmp_path, worker_env):
     """One of two is killed after the second epoch; torchrun starts both again, with the same end."""
     (tmp_path / "killed").mkdir()

@@ -20,6 +20,7 @@ from bundle.data.projection_file import ProjectionSet, read_projections
 from bundle.errors import InputError, naming
 from bundle.fixed_tuples import pair
 from bundle.geometry_rows import pack_geometry
+from bundle.physics.acquisition import Acquisition
 from bundle.presets import ScanPreset
 
 __all__ = [
@@ -154,32 +155,54 @@ def check_volume_size(data: ProjectionSet, scan: ScanPreset, source: object) -> 
 
 
 class LoadProjectionsd(MapTransform):
-    """Reads stored candidate projections, adding their "matrices" and "angles_rad" to the item.
+    """Reads stored candidate projections, adding their "matrices", "geometry" and "angles_rad" to the item.
+
+    Its "acquisition", the physics that they have, is then "stored".
 
     Args:
         keys: the one entry that holds a projection file's path; it becomes [views, V, U].
         scan: the network's scan.
         allow_missing_keys: skip absent entries.
+        used: read them; otherwise the entry is taken out of the item, whose projections are then simulated.
+        acquisition: the physics that projections are to have; nothing says whether those of a file have them.
 
     Raises:
-        InputError: when an item's "image" is another volume than its projections'.
+        InputError: when an item's "image" is another volume than its projections', or physics are asked for.
     """
 
-    def __init__(self, keys: KeysCollection, scan: ScanPreset, allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        scan: ScanPreset,
+        allow_missing_keys: bool = False,
+        used: bool = True,
+        acquisition: Acquisition | None = None,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
         if len(self.keys) != 1:
             raise ValueError(f"LoadProjectionsd takes one key, got {self.keys}.")
         self.scan = scan
+        self.used = used
+        self.acquisition = acquisition
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Transforms one item."""
         d = dict(data)
         for key in self.key_iterator(d):
+            if not self.used:
+                del d[key]
+                continue
+            if self.acquisition is not None:
+                raise InputError(
+                    "acquisition",
+                    f"is {self.acquisition}, but the projections of {d[key]} are as they were stored.",
+                    "Leave it out, or set prepared_projections to false, so that they are simulated.",
+                )
             stored = read_projections(os.fspath(d[key]))
             if "image" in d:
                 check_same_volume(stored, d["image"], d[key])
             with naming(d[key]):
                 loaded = network_input(stored, self.scan)
             d[key] = loaded.pop("projections")
-            d.update(loaded)
+            d.update(loaded, acquisition="stored")
         return d

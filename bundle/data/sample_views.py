@@ -76,7 +76,7 @@ class SampleViewsd(Randomizable, Transform):
                 raise InputError(
                     "jitter",
                     f"is set, but case {d.get('case', 'unknown')} has its projections already.",
-                    "Simulate on the fly: no stored projections, and cache_projections off.",
+                    "Simulate on the fly: set prepared_projections and cache_projections to false.",
                 )
             for key in {"angles_rad", "matrices", "geometry", "projections"} & set(d):
                 d[key] = d[key][d["views"]]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -77,8 +79,7 @@ class SparseViewTrainer(SupervisedTrainer):
         EpochSeeder(rank).attach(self)
         self.check_stage(self.dice, loss_function)
         if self.compile:
-            for quantizer in self.dice.embedding.quantizers:
-                quantizer.stay_out_of_graphs()
+            self.dice.stay_out_of_graphs()
         self.add_event_handler(IterationEvents.LOSS_COMPLETED, self._fetch_loss)
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._check_loss)
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip_gradient)
@@ -91,6 +92,19 @@ class SparseViewTrainer(SupervisedTrainer):
             compiled = getattr(module, "_orig_mod", None)
             module = compiled or (module.network if isinstance(module, PointForward) else module.module)
         return module
+
+    def state_dict(self) -> OrderedDict:
+        """The engine's state, and with float16 the scale of the loss."""
+        state = super().state_dict()
+        if self.scaler is not None:
+            state["scaler"] = self.scaler.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: Mapping) -> None:
+        """Takes up the state of an earlier part of the run."""
+        super().load_state_dict(state_dict)
+        if self.scaler is not None and "scaler" in state_dict:
+            self.scaler.load_state_dict(state_dict["scaler"])
 
     def check_stage(self, network: DiCE, loss: StageLoss) -> None:
         """Refuses a network or loss of another stage."""
@@ -129,13 +143,13 @@ class SparseViewTrainer(SupervisedTrainer):
                 "Check its volume and projections; if they are sound, lower the learning rate.",
             )
 
-    def _is_step(self) -> bool:
+    def is_step(self) -> bool:
         """Whether the optimiser moves after this batch, or gradients go on adding up."""
         done = (self.state.iteration - 1) % self.state.epoch_length + 1
         return done % self.accumulation_steps == 0 or done == self.state.epoch_length
 
     def _clip_gradient(self, engine: Engine) -> None:
-        if self.max_gradient_norm is not None and self._is_step():
+        if self.max_gradient_norm is not None and self.is_step():
             if self.scaler is not None:
                 self.scaler.unscale_(self.optimizer)
             trained = [p for p in self.network.parameters() if p.grad is not None]

@@ -10,6 +10,7 @@ from bundle.handlers.metrics_table import MetricsTable
 from bundle.handlers.reconstruction_saver import ReconstructionSaver
 from bundle.handlers.resume import ResumeTraining
 from bundle.handlers.run_settings import RunSettings
+from bundle.handlers.shared_buffers import SharedBuffers
 from bundle.handlers.time_slice import TimeSlice
 from bundle.handlers.training_progress import TrainingProgress
 from bundle.handlers.weight_average import WeightAverage
@@ -26,6 +27,7 @@ __all__ = [
     "ResidualTable",
     "ResumeTraining",
     "RunSettings",
+    "SharedBuffers",
     "TimeSlice",
     "TrainingProgress",
     "WeightAverage",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import monai.handlers
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from ignite.handlers import DiskSaver
 
 from bundle.atomic import atomic_path, remove_partial
@@ -37,7 +37,8 @@ class _AtomicDiskSaver(DiskSaver):
 class CheckpointSaver(monai.handlers.CheckpointSaver):
     """MONAI's CheckpointSaver with atomic writes, and with a state of its own to resume from.
 
-    MONAI writes checkpoints in place, so that a kill while writing leaves half a file under the final name.
+    MONAI writes checkpoints in place, so that a kill while writing leaves half a file under the final name. With a
+    save_interval it leaves out the epochs after the last multiple, here the one that ends the run is saved, too.
 
     Args:
         save_dir: folder of the checkpoints.
@@ -65,6 +66,14 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
                 remove_partial(self.save_dir, fixed or "checkpoint*.pt")
         if self.with_trainer:
             self.save_dict["trainer"] = engine
+        if self._interval_checkpoint is not None and self.epoch_level:
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_last)
+
+    def _save_last(self, engine: Engine) -> None:
+        """Saves the epoch that ends a run, where the interval does not."""
+        ends = engine.should_terminate or engine.state.epoch == engine.state.max_epochs
+        if ends and engine.state.epoch % self.save_interval:
+            self.interval_completed(engine)
 
     def state_dict(self) -> dict[str, Any]:
         """The best metric so far, so that a resumed run does not replace a better model."""
@@ -77,6 +86,6 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
         """Takes up the best metric of an earlier run, unless its model is not here: the next one is then the best."""
         if not state_dict or self._key_metric_checkpoint is None:
             return
-        fixed = self._key_metric_checkpoint.save_handler.filename
+        fixed = getattr(self._key_metric_checkpoint.save_handler, "filename", None)
         if all((Path(self.save_dir) / (fixed or name)).is_file() for _, name in state_dict["_saved"]):
             super().load_state_dict(state_dict)

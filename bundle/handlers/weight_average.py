@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from ignite.engine import Engine, Events
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from bundle.errors import InputError
+
+if TYPE_CHECKING:
+    from bundle.engines.trainers import SparseViewTrainer
 
 __all__ = ["WeightAverage"]
 
@@ -46,12 +51,13 @@ class WeightAverage:
         return self.average.module
 
     def attach(self, engine: Engine) -> None:
-        """Averages after every iteration."""
+        """Averages after every iteration in which the optimiser moves."""
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
-    def __call__(self, engine: Engine | None = None) -> None:
-        """Takes the current weights in."""
-        self.average.update_parameters(self.source)
+    def __call__(self, engine: SparseViewTrainer | None = None) -> None:
+        """Takes the current weights in; without an engine always."""
+        if engine is None or engine.is_step():
+            self.average.update_parameters(self.source)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The average, and the number of steps in it."""

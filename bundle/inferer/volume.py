@@ -10,6 +10,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 
 from bundle.errors import InputError
+from bundle.fixed_tuples import sizes
 from bundle.inferer.backends import BACKENDS, choose_backend
 from bundle.inferer.memory import plan_memory
 from bundle.networks import DiCE
@@ -44,7 +45,7 @@ class VolumeInferer(Inferer):
             raise InputError(
                 "inferer backend", f"is {backend!r}.", f"Use auto, {', '.join(BACKENDS)} or {_POINT_WISE}."
             )
-        self.output_shape = None if output_shape is None else [int(n) for n in output_shape]
+        self.output_shape = None if output_shape is None else list(sizes("output_shape", output_shape, 3, int))
         self.backend = backend
         self.memory_gb = memory_gb
         self.progress = progress

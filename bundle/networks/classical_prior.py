@@ -79,6 +79,10 @@ class ClassicalPrior(nn.Module):
             return self._solve_scripted(projections, matrices, sparse_mask)
         return self._solve(projections, matrices, sparse_mask)
 
+    def stay_out_of_graphs(self) -> None:
+        """Keeps the solver, which computes its geometry with NumPy, out of torch.compile's graphs."""
+        self._solve = torch.compiler.disable(self._solve)  # type: ignore[method-assign]
+
     @torch.jit.unused
     @torch.no_grad()
     def _solve(

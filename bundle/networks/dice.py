@@ -144,6 +144,13 @@ class DiCE(nn.Module):
         self.conventions: torch.Tensor
         self.register_buffer("conventions", torch.tensor(conventions, dtype=torch.uint8))
 
+    def stay_out_of_graphs(self) -> None:
+        """Keeps out of torch.compile's graphs what must not or cannot be in them."""
+        for quantizer in self.embedding.quantizers:
+            quantizer.stay_out_of_graphs()
+        if isinstance(self.prior, ClassicalPrior):
+            self.prior.stay_out_of_graphs()
+
     def _make_prior(
         self,
         scan: ScanPreset,

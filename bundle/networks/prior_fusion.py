@@ -46,7 +46,8 @@ class PriorFusion(nn.Module):
 
     def __init__(self, width: int, channels: Sequence[int] = (16, 32, 48), blocks: int = 1, pool: int = 1) -> None:
         super().__init__()
-        self.low_channels, self.out_channels = channels[-1], channels[0] + 1
+        finest = channels[0] if len(channels) > 1 else width  # the decoder's own where there is no finer resolution
+        self.low_channels, self.out_channels = channels[-1], finest + 1
         self.scale, self.pool = 2 ** (len(channels) - 1), pool
         self.stem = ResidualStack(3, 1, channels[0], blocks)
         self.down = nn.ModuleList(

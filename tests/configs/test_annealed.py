@@ -33,7 +33,11 @@ def test_goes_on_as_planned_and_not_with_another_plan(tmp_path):
     run(FILES, **small(straight, max_epochs=3))
     run(FILES, **small(killed, max_epochs=3))
     (killed / STAGE / "checkpoint_epoch=3.pt").unlink()
-    run(FILES, **small(killed, max_epochs=3))
+    again = run(FILES, **small(killed, max_epochs=3))
     assert_equal_checkpoints(*(folder / STAGE / "checkpoint_epoch=3.pt" for folder in (straight, killed)))
-    with refused("other settings: annealed_over_epochs 3 .now 4"):
+    batches = again.trainer.state.iteration
+    with refused(rf"other settings: annealed_over_batches {batches} .now {batches // 3 * 4}"):
         run(FILES, **small(killed, max_epochs=4))
+    (killed / STAGE / "checkpoint_epoch=3.pt").unlink()
+    with refused(rf"other settings: annealed_over_batches {batches} .now {batches // 2}"):  # as on two processes
+        run(FILES, **small(killed, max_epochs=3, **{"train#dataloader#batch_size": 4}))

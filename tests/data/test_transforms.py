@@ -90,6 +90,21 @@ def test_views_of_stored_projections(scan):
         SampleViewsd(scan, 41)(stored)
 
 
+def test_stored_projections_are_taken_out_or_refused(scan, tmp_path):
+    """Where they are to be simulated, and where they are to have physics that nobody knows them to have."""
+    geometry = scan.geometry(scan.candidate_angles_rad[:3])
+    path = str(tmp_path / "scan.npz")
+    write_projections(ProjectionSet(np.ones((3, *scan.detector_shape), np.float32), geometry), path)
+    item = {"case": "one", "projections": path}
+    loaded = LoadProjectionsd("projections", scan)(item)
+    assert loaded["acquisition"] == "stored"
+    assert loaded["projections"].shape == (3, *scan.detector_shape)
+    noisy = Acquisition(noise=DetectorNoise(1e4))
+    with pytest.raises(InputError, match=r"acquisition: is .*10000.*, but the projections of .*scan\.npz are as"):
+        LoadProjectionsd("projections", scan, acquisition=noisy)(item)
+    assert LoadProjectionsd("projections", scan, used=False, acquisition=noisy)(item) == {"case": "one"}
+
+
 def test_equally_spaced_views_are_chosen_whatever_the_stored_order(scan):
     order = np.random.RandomState(0).permutation(40)
     geometry = scan.geometry(scan.candidate_angles_rad[order])

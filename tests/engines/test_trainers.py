@@ -127,6 +127,20 @@ def test_loss_that_is_not_finite_is_refused_before_it_does_harm(tmp_path):
     assert all(torch.equal(engine.dice.get_parameter(name), value) for name, value in before.items())
 
 
+def test_scale_of_the_loss_is_resumed(scan):
+    """It has adapted to the gradients; a resumed run must not skip other steps than the whole would."""
+    engine, resumed, plain = (trainer(HyViPTrainer, scan, batches(1, 6, 3), StageLoss(0.1, 0.0)) for _ in range(3))
+    for each in (engine, resumed, plain):
+        each.run()
+    engine.scaler, resumed.scaler = (torch.amp.GradScaler("cpu", init_scale=scale) for scale in (8.0, 65536.0))
+    state = engine.state_dict()
+    resumed.load_state_dict(state)
+    assert resumed.scaler.state_dict()["scale"] == engine.scaler.get_scale() == 8.0
+    assert "scaler" not in plain.state_dict()
+    plain.load_state_dict(state)
+    resumed.load_state_dict(plain.state_dict())
+
+
 def test_gradient_is_clipped(scan):
     engine = trainer(HyViPTrainer, scan, batches(1, 6, 3), StageLoss(0.1, 0.0), max_gradient_norm=1e-3)
     engine.run()

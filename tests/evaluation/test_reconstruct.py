@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bundle.checkpoint import save_checkpoint
+from bundle.commands import simulate
 from bundle.errors import InputError
 from bundle.evaluation.perturbations import UNPERTURBED, list_perturbations
 from bundle.evaluation.reconstruct import reconstruct_all
@@ -111,6 +112,28 @@ def test_stored_projections_cannot_be_misaligned(changes, tmp_path):
     stored = {**perturbation.changes, "cache_projections": True}
     with refused("cache_projections"):
         reconstruct_all(CONFIGS, changes, tmp_path / "r", replace(perturbation, changes=stored))
+
+
+@pytest.mark.parametrize(("name", "level"), [("noise", 1e3), ("detector_shift", 20.0)])
+def test_perturbed_scans_are_simulated_though_projections_are_stored(changes, tmp_path, name, level):
+    """They are those of the same data set without stored projections."""
+    sizes = {key: changes[key] for key in ("detector_shape", "volume_shape")}
+    listed = {"image": "chest.nii.gz"}
+    for folder, entry in (("plain", listed), ("stored", {**listed, "projections": "chest.npz"})):
+        (tmp_path / folder).mkdir()
+        shutil.copy(ROOT / "sample_data" / "chest.nii.gz", tmp_path / folder)
+        (tmp_path / folder / "dataset.json").write_text(json.dumps({"test": [entry]}))
+    source = str(tmp_path / "stored" / "chest.nii.gz")
+    simulate(source, source.replace(".nii.gz", ".npz"), num_views=24, **sizes)
+    found = {}
+    for folder in ("plain", "stored"):
+        one = {**changes, "view_counts": [6], "dataset_dir": str(tmp_path / folder)}
+        for perturbation in list_perturbations({name: [level]}):
+            output = tmp_path / "out" / folder / perturbation.folder
+            found[folder, perturbation.name] = volumes(reconstruct_all(CONFIGS, one, output, perturbation))["fdk", 6]
+    for kind in (UNPERTURBED.name, name):
+        np.testing.assert_array_equal(found["stored", kind], found["plain", kind])
+    assert not np.array_equal(found["stored", name], found["stored", UNPERTURBED.name])
 
 
 def test_names_and_notes_of_a_data_set_run_nothing(changes, tmp_path, monkeypatch):

@@ -19,6 +19,17 @@ def test_slices_add_up_to_an_uninterrupted_run(tmp_path):
     assert_equal_checkpoints(*(folder / STAGE / "checkpoint_epoch=3.pt" for folder in (straight, sliced)))
 
 
+def test_slices_between_two_saves_are_not_lost(tmp_path):
+    """The epoch that ends a run is saved, whatever the interval."""
+    straight, sliced = tmp_path / "straight", tmp_path / "sliced"
+    run([TRAIN, DEMO], **small(straight, max_epochs=3, save_interval=2))
+    for epoch in (1, 2, 3):
+        run([TRAIN, DEMO], **small(sliced, max_epochs=3, save_interval=2, slice_minutes=1e-6))
+        assert latest_checkpoint(sliced / STAGE).name == f"checkpoint_epoch={epoch}.pt"
+    assert sorted(path.name for path in (straight / STAGE).iterdir()) == [f"checkpoint_epoch={n}.pt" for n in (2, 3)]
+    assert_equal_checkpoints(*(folder / STAGE / "checkpoint_epoch=3.pt" for folder in (straight, sliced)))
+
+
 def test_a_slice_that_ends_before_its_validation_leaves_weights(tmp_path):
     run([TRAIN, DEMO], **small(tmp_path, max_epochs=3, val_interval=3, slice_minutes=1e-6))
     assert (tmp_path / "models/pretrain.pt").is_file()

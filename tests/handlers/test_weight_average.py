@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from monai.engines import IterationEvents
 
 from bundle.checkpoint import read_checkpoint
 from bundle.handlers import WeightAverage
 from tests.handlers.test_resume import assert_equal_checkpoints
-from tests.workflows import DEMO, TRAIN, refused, run, small
+from tests.workflows import DEMO, TRAIN, refused, run, small, workflow
 
 FILES = [TRAIN, DEMO, "configs/averaged.json"]
 STAGE = "models/checkpoints/pretrain"
@@ -33,6 +34,26 @@ def test_average_of_weights_and_buffers():
     for name, value in wanted.items():
         torch.testing.assert_close(found[name], value)
     assert not any(p.requires_grad for p in average.network.parameters())
+
+
+def test_steps_are_counted_not_batches(tmp_path):
+    """Of gradients that add up: the average takes steps in, and the rate rises over steps."""
+    changes = small(tmp_path, accumulation_steps=2, warm_up_steps=2, cases_repeated=10, learning_rate=0.01)
+    prepared = workflow(FILES, **changes)
+    optimizer = prepared.parser.get_parsed_content("optimizer")
+    rates: list[float] = []
+
+    def look(engine) -> None:
+        if engine.is_step():
+            rates.append(optimizer.param_groups[0]["lr"])
+
+    prepared.trainer.add_event_handler(IterationEvents.MODEL_COMPLETED, look)
+    prepared.run()
+    assert prepared.trainer.state.iteration == 5
+    assert len(rates) == 3
+    assert rates[-1] == pytest.approx(0.01)
+    average = prepared.parser.get_parsed_content("weight_average").average
+    assert int(average.n_averaged) == 3
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, float("nan")])

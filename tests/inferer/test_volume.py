@@ -86,3 +86,9 @@ def test_progress_bar_goes_to_stderr(network, matrices, capsys):
     captured = capsys.readouterr()
     assert "reconstruct" in captured.err
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("shape", [[8, 8], [8, 8, 8, 8], [0, 8, 8], [-8, 8, 8], [8.7, 8, 8], 8, "888x"])
+def test_sizes_that_are_none(shape):
+    with pytest.raises(InputError, match=r"^output_shape: is"):
+        VolumeInferer(output_shape=shape)

@@ -58,6 +58,26 @@ def test_the_prior_is_the_methods_volume(scan, network, phantom):
     assert all((prior.flip(axis) - phantom).square().mean() > 2 * error for axis in (2, 3, 4))
 
 
+def test_a_prior_of_one_resolution(scan, phantom):
+    """It joins the decoder there, and needs no finer one; its channels are its own."""
+    network = DiCE(scan, **TINY, prior={**PRIOR, "size": TINY["low_resolution"], "channels": [7]}).eval()
+    projections, matrices = projections_of(phantom, scan, ANGLES)
+    volume = VolumeInferer()(projections, network, matrices)
+    prior = network.prior(projections, matrices, None)
+    assert (volume - network.add_prior(torch.zeros_like(volume), prior)).square().mean() < 0.05 * prior.var()
+
+
+def test_a_compiled_network_makes_its_prior(scan, network, phantom):
+    """Its solver asks NumPy for the geometry, which no graph can hold."""
+    projections, matrices = projections_of(phantom, scan, ANGLES)
+    points = torch.rand(1, 50, 3)
+    network.eval()
+    expected = PointForward(network)(projections, matrices, points)["points"]
+    network.stay_out_of_graphs()
+    compiled = torch.compile(PointForward(network), backend="eager")(projections, matrices, points)["points"]
+    torch.testing.assert_close(compiled, expected)
+
+
 def test_only_the_sparse_views_reach_the_prior(scan, network, phantom):
     projections, matrices = projections_of(phantom, scan, ANGLES)
     mask = torch.tensor([[True, True, False, True]])
