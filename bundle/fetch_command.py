@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bundle.atomic import check_output
 from bundle.checksums import file_sha256
 from bundle.errors import InputError
@@ -25,7 +27,8 @@ def fetch_weights(
     """Fetches weights from the Hugging Face hub, or from a local copy, and converts published ones.
 
     Args:
-        output: weights to write, such as models/published.pt; published ones get models/published.json beside them.
+        output: weights to write, such as models/published.pt; published ones get models/published.json beside them,
+            this bundle's own the configuration that lay beside them.
         source: repository of the hub as owner/name, the authors' if not given; or a file, a folder or a zip that was
             downloaded before.
         name: which file of the source: its path, or a part of it that no other has.
@@ -35,19 +38,30 @@ def fetch_weights(
         low_resolution: voxels per side of published weights' 3D features.
         overwrite: replace existing outputs.
     """
+    import shutil
+
+    from bundle.atomic import atomic_path
     from bundle.checkpoint import read_checkpoint, save_checkpoint
     from bundle.convert import convert
     from bundle.hub import weights_file
 
     check_output(output, overwrite, (".pt",))
+    # What is beside the weights is taken for theirs.
+    configuration = check_output(Path(output).with_suffix(".json"), overwrite, (".json",))
     with weights_file(source, name, revision) as path:
         found = file_sha256(path)
         if sha256 is not None and found != sha256.lower():
             raise InputError(path.name, f"has the SHA-256 {found}.", "Fetch it again, or correct the checksum.")
         state = read_checkpoint(path)
         if "conventions" in state:  # of this bundle
+            own = path.with_suffix(".json")
+            configuration.unlink(missing_ok=True)
             save_checkpoint(state, output)
             written = output
+            if own.is_file():
+                with atomic_path(configuration) as temporary:
+                    shutil.copyfile(own, temporary)
+                written = f"{output} and {configuration}"
         else:
             written = f"{output} and {convert(path, output, preset, low_resolution, overwrite)}"
     print(f"wrote {written} of {path.name}, SHA-256 {found}")

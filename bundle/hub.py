@@ -42,7 +42,7 @@ def weights_file(source: str, name: str | None = None, revision: str | None = No
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
             raise InputError(source, "does not exist.", "Give a file, a folder, or a repository as owner/name.")
         path = _downloaded(source, name, revision)
-    if not zipfile.is_zipfile(path) or path.suffix != ".zip":  # files of torch.save are zips, too
+    if not zipfile.is_zipfile(path) or path.suffix.lower() != ".zip":  # files of torch.save are zips, too
         yield path
         return
     with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:
@@ -65,7 +65,9 @@ def choose(files: Sequence[str], name: str | None, source: object, suffixes: tup
     Raises:
         InputError: when none or several are meant; they are listed.
     """
-    weights = sorted(file for file in files if file.lower().endswith(suffixes))
+    # macOS puts a file of attributes beside every one.
+    named = [file for file in files if not PurePosixPath(file).name.startswith("._")]
+    weights = sorted(file for file in named if file.lower().endswith(suffixes))
     meant = [file for file in weights if name is None or name == file] or [f for f in weights if name and name in f]
     if len(meant) == 1:
         return meant[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 import threading
 import zipfile
@@ -182,6 +183,30 @@ def test_a_wrong_checksum_and_own_weights(tmp_path, fetch):
     assert fetch("", *output, "--sha256", "0" * 64).startswith(f"error: model.pt: has the SHA-256 {digest}")
     assert fetch("", *output, "--sha256", digest).startswith("wrote")
     assert set(read_checkpoint(tmp_path / "copy.pt")) == set(read_checkpoint(own))
+
+
+def test_the_configuration_beside_own_weights_is_theirs(tmp_path, fetch):
+    """One that lay beside other weights goes, theirs comes along."""
+    own, output = ROOT / "models" / "pretrain.pt", tmp_path / "copy.pt"
+    stale = output.with_suffix(".json")
+    stale.write_text('{"head": "norm_act"}')
+    assert f"error: {stale}: exists" in fetch("", "--source", own, "--output", output)
+    assert fetch("", "--source", own, "--output", output, "--overwrite").startswith("wrote")
+    assert not stale.exists()
+    (tmp_path / "mine").mkdir()
+    shutil.copy(own, tmp_path / "mine" / "a.pt")
+    (tmp_path / "mine" / "a.json").write_text('{"denoise_blocks": 0}')
+    assert str(stale) in fetch("", "--source", tmp_path / "mine", "--output", output, "--overwrite")
+    assert stale.read_text() == '{"denoise_blocks": 0}'
+
+
+def test_zips_of_macos(tmp_path, published):
+    archive = tmp_path / "w.ZIP"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(published, "logs/model.pth")
+        file.writestr("__MACOSX/logs/._model.pth", b"attributes")
+    with weights_file(str(archive)) as path:
+        assert path.read_bytes() == published.read_bytes()
 
 
 def test_names():

@@ -8,6 +8,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +21,7 @@ from bundle.errors import InputError
 __all__ = [
     "LISTING",
     "PREPARED",
+    "check_view_counts",
     "is_prepared",
     "load_datalist",
     "read_listing",
@@ -195,9 +197,26 @@ def case_names(paths: Sequence[str], folder: Path) -> list[str]:
     return [case_name(os.path.relpath(path, folder).replace(os.sep, "_")) for path in paths]
 
 
+def check_view_counts(view_counts: object) -> None:
+    """Refuses anything but a list of numbers of views.
+
+    Raises:
+        InputError: when it is not one of distinct whole numbers from 1.
+    """
+    counts = list(view_counts) if isinstance(view_counts, Sequence) and not isinstance(view_counts, str) else []
+    whole = all(isinstance(count, Integral) and count > 0 for count in counts)
+    if not counts or not whole or len(set(counts)) < len(counts):
+        raise InputError("view_counts", f"is {view_counts!r}.", "Give a list such as [6, 8, 10], each number once.")
+
+
 def with_view_counts(
     cases: Sequence[dict[str, Any]], view_counts: Sequence[int], only: Sequence[int] | None = None
 ) -> list[dict[str, Any]]:
-    """Every case once for every number of sparse views; or of this list only the items of the given numbers."""
+    """Every case once for every number of sparse views; or of this list only the items of the given numbers.
+
+    Raises:
+        InputError: when the numbers of views are no distinct whole numbers from 1.
+    """
+    check_view_counts(view_counts)
     items = [{**case, "num_sparse": int(count)} for case in cases for count in view_counts]
     return items if only is None else [items[number] for number in only]

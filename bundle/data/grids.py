@@ -15,6 +15,7 @@ from bundle.optional import require
 __all__ = ["Volume", "check_same_grid", "on_grid", "read_volume", "same_grid"]
 
 _TOLERANCE_VOXELS = 0.05
+_ROUNDING_VOXELS = 1e-3
 _AIR_HU = -1000.0
 
 Volume = tuple[np.ndarray, np.ndarray]
@@ -44,6 +45,8 @@ def same_grid(one: Volume, other: Volume) -> bool:
 def on_grid(volume: Volume, grid: Volume, order: int = 1, outside: float = _AIR_HU) -> np.ndarray:
     """Resamples a volume to another's grid.
 
+    A volume reaches to the outer faces of its voxels: between these and their centres it has the outer voxels' values.
+
     Args:
         volume: what to resample.
         grid: gives the grid.
@@ -55,8 +58,26 @@ def on_grid(volume: Volume, grid: Volume, order: int = 1, outside: float = _AIR_
     """
     processing = require("nibabel.processing", "scipy", "resampling")
     image = nib.Nifti1Image(volume[0].astype(np.float32), volume[1])
-    resampled = processing.resample_from_to(image, (grid[0].shape, grid[1]), order=order, mode="constant", cval=outside)
-    return np.asarray(resampled.dataobj).astype(volume[0].dtype)
+    resampled = processing.resample_from_to(image, (grid[0].shape, grid[1]), order=order, mode="nearest")
+    values = np.asarray(resampled.dataobj).astype(volume[0].dtype)
+    values[_is_outside(grid[0].shape, np.linalg.inv(volume[1]) @ grid[1], volume[0].shape)] = outside
+    return values
+
+
+def _is_outside(shape: tuple[int, ...], to_index: np.ndarray, reach: tuple[int, ...]) -> np.ndarray:
+    """[X, Y, Z] whether voxels of a grid lie beyond the outer faces of a volume's voxels.
+
+    Args:
+        shape: of the grid.
+        to_index: [4, 4] map from the grid's indices to the volume's.
+        reach: shape of the volume.
+    """
+    outside = np.zeros(shape, dtype=bool)
+    x, y, z = np.ogrid[tuple(slice(n) for n in shape)]
+    for along_x, along_y, along_z, offset, n in zip(*to_index[:3].T, reach):
+        index = along_x * x + (along_y * y + along_z * z + offset)
+        outside |= (index < -0.5 - _ROUNDING_VOXELS) | (index > n - 0.5 + _ROUNDING_VOXELS)
+    return outside
 
 
 def check_same_grid(volume: Volume, grid: Volume, source: object, other: object) -> None:

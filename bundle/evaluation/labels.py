@@ -11,7 +11,7 @@ import numpy as np
 from bundle.byte_ranges import is_url
 from bundle.data.ct_volume import check_nifti_header, unreadable
 from bundle.data.datalist import LISTING, load_datalist, read_listing
-from bundle.data.grids import Volume, on_grid
+from bundle.data.grids import Volume, on_grid, same_grid
 from bundle.data.nifti import load_nifti
 from bundle.data.structures import parse_structures
 from bundle.errors import InputError
@@ -79,7 +79,7 @@ class LabelStructures:
             source: what to name in a message.
 
         Returns:
-            [X, Y, Z] uint8: 1 for the first structure, and so on; see ``names``.
+            [X, Y, Z] uint8, or uint16 for more than 255 structures: 1 for the first, and so on; see ``names``.
 
         Raises:
             InputError: when a value is unknown.
@@ -93,7 +93,7 @@ class LabelStructures:
                 "Name them in label_structures, or under labels in the data set's dataset.json.",
             )
         numbers = {name: number for number, name in self.names.items()}
-        table = np.zeros(int(present.max()) + 1, dtype=np.uint8)
+        table = np.zeros(int(present.max()) + 1, dtype=np.min_scalar_type(len(numbers)))
         for value in present:
             table[value] = numbers.get(self.values.get(int(value), ""), 0)
         return table[labels]
@@ -149,4 +149,5 @@ def read_labels(source: str | Path, structures: LabelStructures, grid: Volume) -
     if labels.min() < 0 or labels.max() > _LARGEST:
         raise InputError(source, f"has values from {labels.min()} to {labels.max()}.", "Give a label map.")
     grouped = structures.group(labels, source)
-    return on_grid((grouped, affine), grid, order=0, outside=0)
+    found = (grouped, np.asarray(affine, dtype=np.float64))
+    return grouped if same_grid(found, grid) else on_grid(found, grid, order=0, outside=0)

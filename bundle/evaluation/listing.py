@@ -73,6 +73,8 @@ def _in_folder(folder: Path, method: str) -> list[Reconstruction]:
             raise InputError(case / f"{case.name}_truth.nii.gz", "does not exist.", "Put the case's true volume there.")
         for path, match in named.items():
             views, name = int(match["views"]), match["method"] or method
+            if views < 1:
+                raise InputError(path, "is of 0 views.", "Let its name say the number of views.")
             quality = measured.get((case.name, name, str(views)), {})
             found.append(Reconstruction(case.name, name, views, path, truths[0], quality=quality))
     return sorted(found, key=lambda one: (one.case, one.views))

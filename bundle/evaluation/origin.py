@@ -13,6 +13,7 @@ from monai.bundle import ConfigParser
 import bundle
 from bundle.byte_ranges import is_url
 from bundle.checksums import file_sha256
+from bundle.data.detached_data import data_files
 
 __all__ = ["case_origin", "deciding_settings"]
 
@@ -43,11 +44,12 @@ def case_origin(item: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _contents(path: str) -> str:
-    """SHA-256 of a file, or of a folder's files and their names; a URL stands for itself."""
+    """SHA-256 of a file and of those that it names, or of a folder's files and their names; a URL stands for itself."""
     if is_url(path):
         return path
     if not Path(path).is_dir():
-        return file_sha256(path) if Path(path).is_file() else ""
+        files = [Path(path), *data_files(Path(path))] if Path(path).is_file() else []
+        return " ".join(file_sha256(file) for file in files)
     digest = hashlib.sha256()
     for file in sorted(file for file in Path(path).rglob("*") if file.is_file()):
         digest.update(f"{file.relative_to(path)} {file_sha256(file)}\n".encode(errors="surrogateescape"))

@@ -102,7 +102,9 @@ def reconstruct_all(
         wanted = [truth_path(output_dir, item["case"]), *(volume(item, method) for method in files)]
         return all(file.is_file() for file in wanted)
 
-    pending = [number for number, item in enumerate(items) if not is_there(item)]
+    numbers = parser.get_parsed_content("only_scans")
+    numbers = list(range(len(items))) if numbers is None else [int(number) for number in numbers]
+    pending = [number for number, item in zip(numbers, items) if not is_there(item)]
     if pending:
         _run(configs, changed, pending, f"{len(pending)} of {len(items)} scans: {perturbation.folder}")
     measured = measured_quality(output_dir)
@@ -126,9 +128,8 @@ def reconstruct_all(
 def _run(configs: Sequence[str], changes: Mapping[str, Any], pending: Sequence[int], told: str) -> None:
     """Runs the evaluation for the scans of the given numbers: names of files must not get into a configuration."""
     logging.getLogger(__name__).info("reconstructing %s", told)
-    workflow = ConfigWorkflow(
-        config_file=list(configs), run_id="evaluating", logging_file=False, **changes, only_scans=list(pending)
-    )
+    only = {**changes, "only_scans": list(pending)}
+    workflow = ConfigWorkflow(config_file=list(configs), run_id="evaluating", logging_file=False, **only)
     workflow.initialize()
     workflow.run()
     workflow.finalize()

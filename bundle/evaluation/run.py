@@ -13,6 +13,7 @@ from monai.bundle import ConfigParser
 
 from bundle.atomic import check_output
 from bundle.byte_ranges import is_url
+from bundle.data.datalist import check_view_counts
 from bundle.errors import InputError
 from bundle.evaluation.labels import LabelStructures, labels_by_case
 from bundle.evaluation.listing import list_reconstructions
@@ -144,6 +145,7 @@ class SegmentationEvaluation:
                 raise InputError("perturbations", "need scans to perturb.", "Leave volumes out, so that they are made.")
             return
         check_method(self.method, planned_methods(parser))
+        check_view_counts(parser.get_parsed_content("view_counts"))
         fewest = min(parser.get_parsed_content("view_counts"))
         if any(one.changes.get("missing_views", 0) >= fewest for one in self.perturbations):
             raise InputError("perturbations.missing_views", f"leaves none of {fewest} views.", "Let fewer be missing.")

@@ -32,6 +32,25 @@ def test_other_voxel_sizes_and_offsets_are_interpolated_between_voxel_centres():
     np.testing.assert_allclose(resampled, ramp(fine, shape), atol=1e-2)
 
 
+@pytest.mark.parametrize("order", [0, 1])
+def test_volumes_reach_to_the_faces_of_their_outer_voxels(order):
+    """On their own grid, up to a header's rounding, and on a finer one of the same field of view."""
+    values = chest() * 0 + 50
+    rounded = AFFINE_RAS.astype(np.float32).astype(np.float64)
+    rounded[:3, 3] += (1e-5, -1e-5, 1e-6)
+    for affine in (AFFINE_RAS, rounded):
+        assert (on_grid((values, AFFINE_RAS), (np.zeros(SHAPE), affine), order) == 50).all()
+    fine = AFFINE_RAS @ np.diag([0.5, 0.5, 0.5, 1.0])
+    fine[:3, 3] = AFFINE_RAS[:3, 3] - AFFINE_RAS[:3, :3] @ (0.25, 0.25, 0.25)
+    shape = tuple(2 * n for n in SHAPE)
+    assert (on_grid((values, AFFINE_RAS), (np.zeros(shape), fine), order) == 50).all()
+    wider = fine.copy()
+    wider[:3, 3] -= fine[:3, :3] @ (2, 0, 0)
+    found = on_grid((values, AFFINE_RAS), (np.zeros(shape), wider), order)
+    assert (found[:2] == -1000).all()
+    assert (found[2:] == 50).all()
+
+
 def test_what_lies_outside_is_air():
     away = AFFINE_RAS.copy()
     away[0, 3] += 7.0 * 15

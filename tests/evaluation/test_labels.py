@@ -95,3 +95,20 @@ def test_files_that_are_no_label_maps(tmp_path):
     (tmp_path / "torn.nii.gz").write_bytes((tmp_path / "half.nii.gz").read_bytes()[:200])
     with pytest.raises(InputError, match="cannot be read"):
         read_labels(tmp_path / "torn.nii.gz", structures, grid)
+
+
+def test_labels_at_the_border_of_a_grid_stay(tmp_path):
+    """The volume's header rounds its affine; a structure that reaches the last slice is not cut off."""
+    everywhere = np.ones(SHAPE, np.uint8)
+    path = save(everywhere, tmp_path / "map.nii.gz")
+    rounded = AFFINE_RAS.copy()
+    rounded[:3, 3] += (1e-5, -1e-5, 1e-6)
+    found = read_labels(path, LabelStructures({"all": 1}), (chest(), rounded))
+    np.testing.assert_array_equal(found, everywhere)
+
+
+def test_more_structures_than_a_byte_holds():
+    structures = LabelStructures({f"structure {value}": value for value in range(1, 301)})
+    grouped = structures.group(np.array([0, 255, 256, 300]), "map")
+    np.testing.assert_array_equal(grouped, [0, 255, 256, 300])
+    assert LabelStructures({"one": 7}).group(np.array([0, 7]), "map").dtype == np.uint8

@@ -92,6 +92,10 @@ def test_folders_that_are_refused(folder, tmp_path):
     (folder / "one" / "one_truth.nii.gz").unlink()
     with pytest.raises(InputError, match=r"one_truth.nii.gz: does not exist. Put the case's true volume there"):
         list_reconstructions(folder, "deepsparse")
+    (folder / "one" / "one_truth.nii.gz").touch()
+    (folder / "one" / "one_0views.nii.gz").touch()
+    with pytest.raises(InputError, match=r"one_0views.nii.gz: is of 0 views"):
+        list_reconstructions(folder, "deepsparse")
     with pytest.raises(InputError, match="neither a folder nor a CSV file"):
         list_reconstructions(folder / "missing", "deepsparse")
     with pytest.raises(InputError, match="has no reconstructions"):

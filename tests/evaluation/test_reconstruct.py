@@ -13,6 +13,7 @@ import pytest
 from bundle.checkpoint import save_checkpoint
 from bundle.commands import simulate
 from bundle.errors import InputError
+from bundle.evaluation.origin import case_origin
 from bundle.evaluation.perturbations import UNPERTURBED, list_perturbations
 from bundle.evaluation.reconstruct import reconstruct_all
 from bundle.physics.acquisition import Acquisition
@@ -105,6 +106,32 @@ def test_perturbed_scans(changes, tmp_path, name, level):
         np.testing.assert_array_equal(volumes(first)[method, 6], volumes(second)[method, 6])
     np.testing.assert_array_equal(nib.load(clean[0].truth).get_fdata(), nib.load(first[0].truth).get_fdata())
     assert float(first[1].quality["psnr_db"]) < float(clean[1].quality["psnr_db"])
+
+
+def test_some_scans_alone(changes, tmp_path):
+    """By their numbers in the whole list, also where some of them are there already."""
+    only = {**changes, "only_scans": [1]}
+    (found,) = [one for one in reconstruct_all(CONFIGS, only, tmp_path / "r", UNPERTURBED) if one.method == "fdk"]
+    assert found.views == 6
+    assert found.volume.is_file()
+    every = reconstruct_all(CONFIGS, changes, tmp_path / "r", UNPERTURBED)
+    assert [one.views for one in every if one.method == "fdk"] == [4, 6]
+    assert all(one.volume.is_file() for one in every)
+
+
+def test_an_image_is_another_when_the_file_of_its_voxels_is(tmp_path):
+    (tmp_path / "a.mhd").write_text("NDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile = a.raw\n")
+    (tmp_path / "a.raw").write_bytes(bytes(8))
+    before = case_origin({"image": str(tmp_path / "a.mhd")})
+    assert case_origin({"image": str(tmp_path / "a.mhd")}) == before
+    (tmp_path / "a.raw").write_bytes(bytes([1] * 8))
+    assert case_origin({"image": str(tmp_path / "a.mhd")}) != before
+
+
+@pytest.mark.parametrize("counts", [6, [6, 6], [6.5], [0], [], "6"])
+def test_numbers_of_views_that_are_refused(changes, tmp_path, counts):
+    with refused("view_counts: is"):
+        reconstruct_all(CONFIGS, {**changes, "view_counts": counts}, tmp_path / "r", UNPERTURBED)
 
 
 def test_stored_projections_cannot_be_misaligned(changes, tmp_path):
