@@ -28,7 +28,7 @@ def inspect(
 
     if cases is not None and not cases:
         raise InputError("cases", "names none.", "Leave it out to look at all.")
-    names = None if cases is None else [cases] if isinstance(cases, str) else [str(name) for name in cases]
+    names = None if cases is None else _listed(cases)
     folder = Path(source)
     target = folder / "inspection" if output is None else Path(output)
     listed = list_cases(folder, names)
@@ -39,7 +39,8 @@ def inspect(
     widths["section"] = max(len(case.section) for case in listed)
 
     def line(texts: dict[str, str]) -> str:
-        return "  ".join(text.ljust(widths[name]) for name, text in texts.items()).rstrip()
+        told = "  ".join(text.ljust(widths[name]) for name, text in texts.items()).rstrip()
+        return told.encode(errors="backslashreplace").decode()  # names of files need not be UTF-8
 
     def show(row: dict[str, Any]) -> None:
         print(line(printed(row)), flush=True)
@@ -48,3 +49,12 @@ def inspect(
     rows = inspect_dataset(folder, target, names, overwrite, show)
     troubled = sum(bool(row["problem"]) for row in rows)
     print(f"{len(rows)} cases, {troubled} with a problem; look at the sheets in {target}")
+
+
+def _listed(cases: str | Sequence[str]) -> list[str]:
+    """The names that were asked for; a list in brackets of names that are no Python words arrives as one text."""
+    if not isinstance(cases, str):
+        return [str(name) for name in cases]
+    if cases.startswith("[") and cases.endswith("]"):
+        return [name.strip() for name in cases[1:-1].split(",")]
+    return [cases]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Orientation, Transform
+from monai.transforms import Orientation, Spacing, Transform
 
 from bundle.data.anatomy.generate import generate_anatomy
 from bundle.data.anatomy.real.augmentation import Augmentation, warp_ct
@@ -23,6 +23,8 @@ __all__ = ["AnatomyVolumed"]
 
 Base = tuple[torch.Tensor, torch.Tensor | None, tuple[float, ...]]
 _KEPT = ("case", "source", "seed")
+_AIR_HU = -1000.0
+_PERPENDICULAR = 1e-3  # cosines below it are a header's rounding
 
 
 class AnatomyVolumed(Transform):
@@ -127,17 +129,28 @@ class AnatomyVolumed(Transform):
         affine = np.asarray(ct.affine, dtype=float)
         voxel_mm = tuple(float(v) for v in np.linalg.norm(affine[:3, :3], axis=0))
         # what lies outside of a scanner's circle is often marked by less than air has
-        hu = hu.as_subclass(torch.Tensor).round().clamp(-1024, 32767).to(torch.int16)
+        hu = _upright(ct, _AIR_HU).as_subclass(torch.Tensor).round().clamp(-1024, 32767).to(torch.int16)
         if label is None:
             return hu, None, voxel_mm
         read = Orientation(axcodes="LPS", labels=None)(read_ct(label, check_hu=False))
         read_affine = read.affine  # type: ignore[attr-defined]  # Orientation keeps the MetaTensor
-        if read.shape != hu.shape or not np.allclose(read_affine, affine, atol=0.1 * min(voxel_mm)):
+        if read.shape != ct.shape or not np.allclose(read_affine, affine, atol=0.1 * min(voxel_mm)):
             raise InputError(label, f"is on another grid than {image}.", "Resample the label map to its CT's grid.")
-        labels = read.as_subclass(torch.Tensor).round()
+        labels = _upright(MetaTensor(read), 0.0, mode="nearest").as_subclass(torch.Tensor).round()
         if float(labels.min()) < 0 or float(labels.max()) > 32767:
             raise InputError(label, "has values that are no labels.", "Use whole numbers from 0 to 32767.")
         return hu, labels.to(torch.uint8 if float(labels.max()) < 256 else torch.int16), voxel_mm
+
+
+def _upright(image: MetaTensor, outside: float, mode: str = "bilinear") -> MetaTensor:
+    """A volume [1, X, Y, Z] on perpendicular axes of the same spacing, where a tilted gantry has sheared its own."""
+    affine = np.asarray(image.affine, dtype=float)
+    spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    directions = affine[:3, :3] / spacing_mm
+    if np.allclose(directions.T @ directions, np.eye(3), atol=_PERPENDICULAR):
+        return image
+    spacing = Spacing(pixdim=spacing_mm, mode=mode, padding_mode="zeros", dtype=np.float32)
+    return MetaTensor(spacing(image - outside) + outside)
 
 
 def _bytes(base: Base) -> int:

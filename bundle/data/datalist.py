@@ -15,7 +15,7 @@ from typing import Any
 from monai.data import load_decathlon_datalist
 
 from bundle.byte_ranges import is_url, read_bytes
-from bundle.data.ct_formats import CT_SUFFIXES, case_name
+from bundle.data.ct_formats import CT_SUFFIXES, case_name, labelled_case
 from bundle.errors import InputError
 
 __all__ = [
@@ -76,7 +76,7 @@ def load_datalist(dataset_dir: str | os.PathLike, section: str, repeats: int = 1
             for case, label in zip(cases, labels)
         ]
     else:
-        files = sorted(path for path in folder.iterdir() if path.name.lower().endswith(CT_SUFFIXES))
+        files = _volumes_of(folder)
         cases = [{"image": str(path)} for path in files]
         logging.getLogger(__name__).warning(
             "%s has no %s: all %d volumes serve as %s cases.", folder, LISTING, len(cases), section
@@ -194,7 +194,19 @@ def case_names(paths: Sequence[str], folder: Path) -> list[str]:
     short = [case_name(path) for path in paths]
     if len(set(short)) == len(short):
         return short
-    return [case_name(os.path.relpath(path, folder).replace(os.sep, "_")) for path in paths]
+    outwards = f"{os.pardir}{os.sep}"
+    within = [os.path.relpath(path, folder) for path in paths]
+    while any(path.startswith(outwards) for path in within):
+        within = [path.removeprefix(outwards) for path in within]
+    return [case_name(path.replace(os.sep, "_")) for path in within]
+
+
+def _volumes_of(folder: Path) -> list[Path]:
+    """The volumes in a folder without a listing: no hidden files, and no label maps of others."""
+    files = [path for path in folder.iterdir() if path.name.lower().endswith(CT_SUFFIXES)]
+    files = sorted(path for path in files if not path.name.startswith("."))
+    images = {case_name(path) for path in files}
+    return [path for path in files if labelled_case(case_name(path)) not in images]
 
 
 def check_view_counts(view_counts: object) -> None:
@@ -204,7 +216,7 @@ def check_view_counts(view_counts: object) -> None:
         InputError: when it is not one of distinct whole numbers from 1.
     """
     counts = list(view_counts) if isinstance(view_counts, Sequence) and not isinstance(view_counts, str) else []
-    whole = all(isinstance(count, Integral) and count > 0 for count in counts)
+    whole = all(isinstance(count, Integral) and int(count) > 0 for count in counts)
     if not counts or not whole or len(set(counts)) < len(counts):
         raise InputError("view_counts", f"is {view_counts!r}.", "Give a list such as [6, 8, 10], each number once.")
 

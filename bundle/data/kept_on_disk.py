@@ -7,13 +7,16 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
+import bundle
 from bundle.atomic import PARTIAL_PREFIX
 from bundle.checkpoint import read_checkpoint, save_checkpoint
+from bundle.checksums import file_sha256
 from bundle.errors import InputError
 
 __all__ = ["KeptOnDisk"]
@@ -41,15 +44,16 @@ class KeptOnDisk:
         made_with: object = "",
     ) -> None:
         self.make = make
-        settings = hashlib.sha256(str(made_with).encode()).hexdigest()[:12]
+        settings = _digest(f"{made_with} {bundle.__version__}")
         self.folder = None if folder is None else Path(folder) / settings
         self.at_most = at_most
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
-        """Makes or reads one item, which is known by its "case"."""
+        """Makes or reads one item, which is known by its values and by the contents of the files that they name."""
         if self.folder is None:
             return _halved(self.make(item))
-        path = self.folder / (re.sub(r"[^\w.-]", "_", str(item["case"])) + ".pt")
+        name = re.sub(r"[^\w.-]", "_", str(item["case"]))
+        path = self.folder / f"{name}-{_made_of(item)}.pt"
         if path.is_file():
             try:
                 return read_checkpoint(path)
@@ -69,6 +73,24 @@ class KeptOnDisk:
             if not file.name.startswith(PARTIAL_PREFIX):
                 with suppress(FileNotFoundError):
                     yield file.stat().st_mtime, file
+
+
+def _made_of(item: dict[str, Any]) -> str:
+    """A digest of an item: another data set's file of the same name, or a corrected one, makes another item."""
+    parts = []
+    for name, value in sorted(item.items()):
+        is_file = isinstance(value, (str, Path)) and os.path.isfile(value)
+        parts.append(f"{name} {_contents(str(value), os.stat(value).st_mtime_ns) if is_file else value}")
+    return _digest("\n".join(parts))
+
+
+@lru_cache(maxsize=4096)
+def _contents(path: str, modified: int) -> str:
+    return file_sha256(path)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def _halved(item: dict[str, Any]) -> dict[str, Any]:

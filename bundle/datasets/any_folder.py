@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 
-from bundle.data.ct_formats import CT_SUFFIXES, case_name
+from bundle.data.ct_formats import CT_SUFFIXES, case_name, labelled_case
 from bundle.data.datalist import case_names
 from bundle.data.dicom_series import is_dicom, patient_digest
 from bundle.datasets.labels import with_label
@@ -18,8 +17,6 @@ from bundle.errors import InputError
 __all__ = ["LAYOUT", "find"]
 
 LAYOUT = "files in NIfTI, MetaImage or NRRD format, or folders of DICOM slices"
-
-_LABEL = re.compile(r"(.+)_(?:labels?|seg)", flags=re.IGNORECASE)
 
 
 def find(source: Path) -> list[RawCase]:
@@ -36,9 +33,9 @@ def find(source: Path) -> list[RawCase]:
         stems = {case_name(path) for path in volumes}
         labels: dict[str, list[RawFile]] = {}
         for path in volumes:
-            told = _LABEL.fullmatch(case_name(path))
-            if told and told.group(1) in stems:
-                labels.setdefault(told.group(1), []).append(RawFile(path))
+            case = labelled_case(case_name(path))
+            if case in stems:
+                labels.setdefault(case, []).append(RawFile(path))
         is_label = {label.path for each in labels.values() for label in each}
         found += [(RawFile(path), labels.get(case_name(path), [])) for path in volumes if path not in is_label]
         slices = [path for path in files if is_dicom(path)]

@@ -19,29 +19,33 @@ __all__ = ["with_problems"]
 _LONGEST_NAME = 150  # leaves room for what is added to it in names of 255
 
 
-def with_problems(cases: Sequence[RawCase], source: Path) -> list[RawCase]:
+def with_problems(cases: Sequence[RawCase], source: Path, labels: bool = True) -> list[RawCase]:
     """The cases, each with its first problem.
 
     Args:
         cases: cases as found; those with a problem keep it.
         source: resolved folder that no file may lie outside of.
+        labels: whether their label maps will be used; otherwise what is wrong with these is no problem.
     """
     by_name: dict[str, list[RawCase]] = defaultdict(list)
     for case in cases:
         if case.is_case:
             by_name[case.name].append(case)
     return [
-        case if case.problem else replace(case, problem=_problem(case, by_name[case.name], source)) for case in cases
+        case if case.problem else replace(case, problem=_problem(case, by_name[case.name], source, labels))
+        for case in cases
     ]
 
 
-def _problem(case: RawCase, namesakes: Sequence[RawCase], source: Path) -> InputError | None:
+def _problem(case: RawCase, namesakes: Sequence[RawCase], source: Path, labels: bool) -> InputError | None:
     fault = _name_fault(case.name)
     if fault:
         return InputError(case.image, f"gives a case the name {case.name!r}, which {fault}.", "Rename it.")
     if len(namesakes) > 1:
         images = " and ".join(str(each.image) for each in namesakes)
         return InputError(images, f"are {len(namesakes)} cases of one name, {case.name}.", "Rename all but one.")
+    if not labels:
+        case = replace(case, label=None)
     # Links first: what lies elsewhere is none of ours to open.
     for raw in (case.image, case.label):
         if raw is not None and not is_inside(raw.path, source):

@@ -125,7 +125,7 @@ DATASETS: dict[str, DataSet] = {
 """The data sets by name."""
 
 
-def find_cases(dataset: str, source: str | os.PathLike) -> list[RawCase]:
+def find_cases(dataset: str, source: str | os.PathLike, labels: bool = True) -> list[RawCase]:
     """Lists the cases of a data set as downloaded.
 
     Cases that cannot be used are listed with their problem: a name that cannot be a file's, two cases of one name, a
@@ -135,6 +135,7 @@ def find_cases(dataset: str, source: str | os.PathLike) -> list[RawCase]:
     Args:
         dataset: one of DATASETS.
         source: folder of the download.
+        labels: whether their label maps will be used; otherwise what is wrong with these is no problem.
 
     Returns:
         The cases, sorted by name.
@@ -156,4 +157,4 @@ def find_cases(dataset: str, source: str | os.PathLike) -> list[RawCase]:
     cases = [case for case in found if case.image not in copies]
     if not cases:
         raise InputError(f"source {source}", f"holds no case of {known.title}.", f"It must hold {known.layout}.")
-    return sorted(with_problems(cases, folder), key=lambda case: (case.name, str(case.image)))
+    return sorted(with_problems(cases, folder, labels), key=lambda case: (case.name, str(case.image)))

@@ -38,7 +38,9 @@ class SourceTree:
 def search(folder: Path, source: Path | None = None) -> SourceTree:
     """Lists a folder and its sub-folders, through links, too, as long as they stay inside the source.
 
-    Hidden folders, and the files that macOS writes beside others, are passed over.
+    Every folder is listed once, under its own name where the walk comes by it, since names of folders tell data sets'
+    cases; through a link only where it does not. Hidden folders, and the files that macOS writes beside others, are
+    passed over.
 
     Args:
         folder: where to start, resolved.
@@ -53,7 +55,14 @@ def search(folder: Path, source: Path | None = None) -> SourceTree:
         if os.path.lexists(path):
             tree.problems.append(unusable(path, _cannot_be_entered(path, error)))
 
-    for place, below, names in os.walk(folder, onerror=not_entered, followlinks=True):
+    links: list[Path] = []
+
+    def walk() -> Iterator[tuple[str, list[str], list[str]]]:
+        yield from os.walk(folder, onerror=not_entered)
+        while links:
+            yield from os.walk(links.pop(0), onerror=not_entered)
+
+    for place, below, names in walk():
         real = os.path.realpath(place)
         if real in entered:  # a second way to it, or a loop of links
             below.clear()
@@ -63,9 +72,12 @@ def search(folder: Path, source: Path | None = None) -> SourceTree:
             path = Path(place, name)
             if name.startswith(".") or name == "__MACOSX":
                 below.remove(name)
-            elif path.is_symlink() and not is_inside(path, source):
+            elif path.is_symlink():
                 below.remove(name)
-                tree.problems.append(unusable(path, outside_problem(path)))
+                if is_inside(path, source):
+                    links.append(path)
+                else:
+                    tree.problems.append(unusable(path, outside_problem(path)))
         below.sort()
         files = [Path(place, name) for name in sorted(names) if not name.startswith("._")]
         tree.folders.append((Path(place), files))

@@ -79,7 +79,7 @@ def _failed_cases(source: Path, split: Any) -> list[ListedCase]:
     cases = []
     for name in missing:
         name = str(name)
-        row = reported.get(name, {})
+        row = reported.get(name.encode(errors="backslashreplace").decode(), {})  # as the table has it
         problem = f"was not prepared: {row.get('error') or 'the report does not say why'}"
         cases.append(ListedCase(name, row.get("split", ""), row.get("patient", ""), source / "cases" / name, problem))
     return cases

@@ -91,10 +91,14 @@ def source_paths(case: RawCase, settings: PrepareSettings) -> list[Path]:
     return source_files(_what_is_used(case, settings))
 
 
+def needs_labels(dataset: str, settings: PrepareSettings) -> bool:
+    """Whether preparing a data set takes its cases' label maps."""
+    return settings.keep_labels or (dataset in DATASETS and DATASETS[dataset].centre == "label")
+
+
 def _what_is_used(case: RawCase, settings: PrepareSettings) -> RawCase:
     """The case without a label that nothing needs, which may then be damaged, or large."""
-    needed = settings.keep_labels or DATASETS[settings.dataset].centre == "label"
-    return case if needed else replace(case, label=None)
+    return case if needs_labels(settings.dataset, settings) else replace(case, label=None)
 
 
 def _write_item(

@@ -87,7 +87,8 @@ def scan_grids(
         affine_ras: [4, 4] map from its voxel index to RAS mm.
         scan: the scan.
         centre_index: [3] voxel index that becomes the centre; the CT's own centre if None.
-        window_mm: cover a longer axial field with windows of this length; one grid if None.
+        window_mm: cover a longer axial field with windows of this length, or of the scan's field where that is less;
+            one grid if None.
 
     Returns:
         [4, 4] maps from the grids' voxel index (axes left, back, head) to RAS mm, from feet to head.
@@ -99,7 +100,7 @@ def scan_grids(
     offsets_mm = np.zeros(1)
     if window_mm is not None:
         axial_mm = float(np.abs(axes[:, 2] @ affine_lps[:3, :3]) @ np.asarray(shape))
-        offsets_mm = window_centres(axial_mm, window_mm)
+        offsets_mm = window_centres(axial_mm, min(window_mm, scan.volume_shape[2] * scan.voxel_mm[2]))
     grids = []
     for offset_mm in offsets_mm:
         linear = axes * np.asarray(scan.voxel_mm)

@@ -56,10 +56,10 @@ def prepare_dataset(
         InputError: when source, output, split or cluster cannot be used. Cases that fail are in the summary.
     """
     from bundle.datasets import DATASETS, find_cases
-    from bundle.preparation.case import prepare_case, source_paths
+    from bundle.preparation.case import needs_labels, prepare_case, source_paths
 
     check_folders(Path(source).resolve(), Path(output).resolve())
-    cases = find_cases(dataset, Path(source).resolve())
+    cases = find_cases(dataset, Path(source).resolve(), needs_labels(dataset, settings))
     return prepare_cases(
         cases,
         dataset,

@@ -81,8 +81,15 @@ class OpenPreparedd(MapTransform):
         with naming(case.folder):
             views, flip = _candidates(rows.numpy().tobytes(), len(rows), self.scan.row_direction)
         geometry = unpack_geometry(rows[:1])
-        for name in ("detector_shape", "pixel_mm"):
-            _check_equal(case, self.scan, name, getattr(geometry, name))
+        to_detector_mm = float(np.linalg.norm(geometry.source_mm - geometry.detector_centre_mm))
+        stored = {
+            "detector_shape": geometry.detector_shape,
+            "pixel_mm": geometry.pixel_mm,
+            "sod_mm": [float(np.linalg.norm(geometry.source_mm))],
+            "sdd_mm": [to_detector_mm],
+        }
+        for name, values in stored.items():
+            _check_equal(case, self.scan, name, values)
         projections = case.open_projections(flip)
         return {
             **views,
@@ -139,7 +146,7 @@ def check_scan(case: PreparedCase, scan: ScanPreset) -> None:
 
 
 def _check_equal(case: PreparedCase, scan: ScanPreset, name: str, stored: Sequence[float]) -> None:
-    wanted = getattr(scan, name)
+    wanted = np.atleast_1d(getattr(scan, name)).tolist()
     if len(stored) != len(wanted) or not np.allclose(stored, wanted, rtol=1e-6):
         raise InputError(
             case.folder,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -141,7 +140,7 @@ class Calibration:
             images = read_projection_images(value)
             if len(images.values) != 1:
                 raise InputError(value, f"holds {len(images.values)} images.", "Give one image of the bad pixels.")
-            mask, source = images.values[0] != 0, describe_files([Path(value)])
+            mask, source = images.values[0] != 0, describe_files(list_projection_files(value)[1])
         if mask.shape != shape:
             raise InputError("bad_pixels", f"has the shape {mask.shape}.", f"The detector is {tuple(shape)} (v, u).")
         return mask, {"source": source, "count": int(np.count_nonzero(mask))}

@@ -133,11 +133,18 @@ def import_scan(
         geometry=scan,
         quantity="attenuation",
         mu_water_per_mm=MU_WATER_PER_MM if mu_water_per_mm is None else float(mu_water_per_mm),
-        world_to_patient=np.eye(4) if world_to_patient is None else np.asarray(world_to_patient, dtype=np.float64),
+        world_to_patient=_matrix(world_to_patient),
         provenance=provenance,
     )
     data.check(source)
     return data
+
+
+def _matrix(given: Sequence[Sequence[float]] | None) -> np.ndarray:
+    try:
+        return np.eye(4) if given is None else np.array(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("world_to_patient", f"is {given!r}.", "Give four rows of four numbers.") from None
 
 
 def _pixel(header: Header, given: Sequence[float] | None, file: Path, complete: bool) -> tuple[float, ...] | None:

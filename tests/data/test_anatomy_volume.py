@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -39,6 +40,29 @@ def test_real_items_are_turned_to_the_scans_axes(scan, phantom, tmp_path, axcode
     make = AnatomyVolumed(scan, Compose(READ), Augmentation.none())
     made = make({"case": "c", "source": "real", "image": str(path), "seed": 1})
     np.testing.assert_allclose(made["image"][0], phantom, atol=6e-4)
+
+
+def test_a_tilted_gantry_does_not_shear_the_body(scan, tmp_path):
+    """An ellipsoid in slices that are shifted against each other has its own half-axes again, and so has its label."""
+    tilt = np.tan(np.deg2rad(25.0))
+    affine = np.diag([5.0, 5.0, 5.0, 1.0])
+    affine[1, 2] = 5.0 * tilt
+    affine[:3, 3] = -affine[:3, :3] @ (np.full(3, 31.5))
+    mm = nib.affines.apply_affine(affine, np.indices((64, 64, 64)).reshape(3, -1).T)
+    inside = ((mm / (50.0, 50.0, 70.0)) ** 2).sum(axis=1).reshape(64, 64, 64) < 1
+    nib.save(nib.Nifti1Image(np.where(inside, 40, -1000).astype(np.int16), affine), tmp_path / "ct.nii.gz")
+    nib.save(nib.Nifti1Image(inside.astype(np.uint8), affine), tmp_path / "label.nii.gz")
+    wide = scan.resized(volume_shape=(48, 48, 48))
+    wide = replace(wide, voxel_mm=(5.0, 5.0, 5.0))
+    make = AnatomyVolumed(wide, Compose(READ), Augmentation.none())
+    item = {"case": "c", "source": "real", "image": str(tmp_path / "ct.nii.gz"), "seed": 1}
+    body = make(item)["image"][0].numpy() > 0.25
+    covariance = 25.0 * np.cov(np.argwhere(body).T)
+    np.testing.assert_allclose(np.linalg.eigvalsh(covariance), [500, 500, 980], rtol=0.04)
+    _, labels, _ = make._base(item["image"], str(tmp_path / "label.nii.gz"))
+    hu, _, _ = make._base(item["image"], None)
+    assert labels.shape == hu.shape
+    assert ((labels > 0) != (hu > -500)).float().mean() < 0.02
 
 
 def test_labels_are_read_once_and_memory_is_bounded(scan, phantom, tmp_path, monkeypatch):

@@ -2,10 +2,18 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
-from bundle.data.datalist import PREPARED, is_prepared, load_datalist, split_checksum, with_view_counts
+from bundle.data.datalist import (
+    PREPARED,
+    case_names,
+    is_prepared,
+    load_datalist,
+    split_checksum,
+    with_view_counts,
+)
 from bundle.errors import InputError
 from tests.conftest import ROOT
 
@@ -127,3 +135,17 @@ def test_lists_that_cannot_be_used(tmp_path, listing, message):
     (tmp_path / "dataset.json").write_text(listing)
     with pytest.raises(InputError, match=message):
         load_datalist(tmp_path, "training")
+
+
+def test_a_folder_without_listing_has_volumes_alone(tmp_path):
+    """No files that macOS or a killed run left, and no label maps of the volumes."""
+    for name in ("a.nii.gz", "._a.nii.gz", ".partial-1-b.nii.gz", "a_labels.nii.gz", "b_seg.nii.gz"):
+        (tmp_path / name).touch()
+    assert [case["case"] for case in load_datalist(tmp_path, "test")] == ["a", "b_seg"]
+
+
+def test_names_of_files_elsewhere_are_not_hidden():
+    """They become names of folders."""
+    for elsewhere, names in (("/data", ["data_one_ct", "data_two_ct"]), ("/sets", ["one_ct", "two_ct"])):
+        paths = [f"{elsewhere}/{folder}/ct.nii.gz" for folder in ("one", "two")]
+        assert case_names(paths, Path("/sets/mine")) == names

@@ -34,7 +34,8 @@ def test_damaged_files_are_made_anew(tmp_path):
     maker = Maker()
     kept = KeptOnDisk(maker, tmp_path)
     kept({"case": "a", "seed": 1})
-    (kept.folder / "a.pt").write_bytes(b"damaged")
+    (file,) = kept.folder.iterdir()
+    file.write_bytes(b"damaged")
     assert kept({"case": "a", "seed": 1})["image"].shape == (1, 20, 20, 20)
     assert maker.made == ["a", "a"]
 
@@ -43,7 +44,7 @@ def test_the_oldest_make_room(tmp_path):
     kept = KeptOnDisk(Maker(), tmp_path, at_most=2)
     for number in range(4):
         kept({"case": f"case{number}", "seed": number})
-    assert sorted(file.name for file in kept.folder.iterdir()) == ["case2.pt", "case3.pt"]
+    assert sorted(file.name.partition("-")[0] for file in kept.folder.iterdir()) == ["case2", "case3"]
 
 
 def test_other_settings_make_items_of_their_own(tmp_path):
@@ -53,10 +54,22 @@ def test_other_settings_make_items_of_their_own(tmp_path):
     assert [maker.made for maker in makers] == [["a"], ["a"], []]
 
 
+def test_other_contents_make_items_of_their_own(tmp_path):
+    """Another data set's CT of the same name, and a corrected one."""
+    maker = Maker()
+    for folder, content in (("one", "a"), ("other", "b"), ("one", "a"), ("one", "corrected"), ("copy", "a")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        path = tmp_path / folder / "ct.nii.gz"
+        path.write_text(content)
+        KeptOnDisk(maker, tmp_path / "kept")({"case": "ct-1", "seed": 1, "image": str(path)})
+    assert len(maker.made) == 3
+
+
 def test_what_another_process_is_writing_is_left_alone(tmp_path):
     kept = KeptOnDisk(Maker(), tmp_path, at_most=1)
     kept({"case": "a", "seed": 1})
     partial = kept.folder / f"{PARTIAL_PREFIX}1-b.pt"
     partial.write_bytes(b"")
     kept({"case": "c", "seed": 1})
-    assert sorted(file.name for file in kept.folder.iterdir()) == sorted([partial.name, "c.pt"])
+    assert sorted(file.name.partition("-")[0] for file in kept.folder.glob("[!.]*")) == ["c"]
+    assert partial.is_file()

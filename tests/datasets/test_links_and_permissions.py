@@ -78,6 +78,23 @@ def test_links_inside_the_source(tmp_path):
     assert not problems(cases)
 
 
+def test_links_do_not_take_the_names_of_folders(tmp_path):
+    """Layouts tell cases by the names of folders, also where a link to one comes before it."""
+    source = make_replica("luna16", tmp_path, cases=2)
+    expected = [case.name for case in find_cases("luna16", source)]
+    for folder in sorted(path for path in source.iterdir() if path.name.startswith("subset")):
+        (source / f"fold{folder.name[-1]}").symlink_to(folder)
+    assert [case.name for case in find_cases("luna16", source)] == expected
+
+
+def test_a_label_that_nothing_needs_is_no_problem(tmp_path):
+    put_ct(tmp_path / "source" / "a.nii.gz")
+    put_ct(tmp_path / "label.nii.gz")
+    (tmp_path / "source" / "a_seg.nii.gz").symlink_to(tmp_path / "label.nii.gz")
+    assert problems(find_cases("folder", tmp_path / "source"))
+    assert not problems(find_cases("folder", tmp_path / "source", labels=False))
+
+
 def test_linked_folder_gives_no_second_case(tmp_path):
     source = make_replica("toothfairy", tmp_path, cases=1)
     (source / "P0").symlink_to(source / "P1")

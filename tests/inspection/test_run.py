@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from bundle.inspection.listing import ListedCase
 from bundle.inspection.run import inspect_dataset
 from bundle.inspection.sheets import case_sheet, overview_sheet
 from bundle.tables import read_rows, write_rows
+from tests.conftest import ROOT
 from tests.inspection.sets import write_recorded_set
 from tests.prepared.sets import write_phantom
 
@@ -114,6 +117,28 @@ def test_command_prints_a_line_per_case(prepared, capsys):
     assert good.endswith("hold")
     assert good.index("hold") == heading.index("checksums") == cut.index("hold")
     assert last.startswith("2 cases, 0 with a problem; look at the sheets in ")
+
+
+@pytest.mark.parametrize("asked", ["[good,cut]", "[good, cut]", "good"])
+def test_cases_as_the_command_line_gives_them(prepared, capsys, asked):
+    """Names such as case-1 or 1.3.6.1 are no Python, so that a list of them arrives as one text."""
+    inspect(str(prepared), cases=asked)
+    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:-1]]
+    assert shown == (["good"] if asked == "good" else ["good", "cut"])
+
+
+def test_names_that_are_not_utf8_are_shown_and_found_in_the_report(prepared, child_env):
+    listing = json.loads((prepared / "dataset.json").read_text())
+    listing["split"] = {"missing": ["bad\udcff"]}
+    (prepared / "dataset.json").write_text(json.dumps(listing))
+    write_rows([{"case": "bad\udcff", "patient": "p", "split": "test", "error": "is empty."}], prepared / "report.csv")
+    command = [sys.executable, "-m", "bundle", "inspect", str(prepared)]
+    strict = {**child_env, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, cwd=ROOT, env=strict, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("bad")]
+    assert line.startswith("bad\\udcff")
+    assert "was not prepared: is empty" in line
 
 
 def test_sheets_say_what_was_simulated_and_what_is_wrong(tmp_path, scan):

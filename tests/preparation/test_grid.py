@@ -110,3 +110,14 @@ def test_windows_run_along_the_patient(scan):
     np.testing.assert_allclose(middles[1], (5, -7, 11), atol=1e-9)
     head = LPS_TO_RAS[:3, :3] @ rotation(0, 30)[:3, 2]
     np.testing.assert_allclose(middles[2] - middles[1], 125 * head, atol=1e-9)
+
+
+def test_windows_are_no_longer_than_the_field(scan):
+    """Parts of a short field leave no gaps."""
+    field_mm = scan.volume_shape[2] * scan.voxel_mm[2]
+    shape, affine = stored("RAS", rotation(0, 30), shape=(30, 20, 100))
+    grids = scan_grids(shape, affine, scan, window_mm=10 * field_mm)
+    middles = [nib.affines.apply_affine(grid, (np.array(scan.volume_shape) - 1) / 2) for grid in grids]
+    steps = np.linalg.norm(np.diff(middles, axis=0), axis=1)
+    assert len(grids) > 1
+    assert steps.max() <= field_mm * (1 - LEAST_OVERLAP) + 1e-6

@@ -119,6 +119,8 @@ def test_on_the_fly_from_resident_volumes(folder, scan, phantom):
         ({"hu_window": (-1000.0, 2000.0)}, "was prepared with hu_window"),
         ({"detector_shape": (24, 16)}, r"was prepared with detector_shape \[24, 32\], but preset small has \[24, 16\]"),
         ({"pixel_mm": (14.0, 13.0)}, "was prepared with pixel_mm"),
+        ({"sod_mm": 400.0}, r"was prepared with sod_mm \[500.*\], but preset small has \[400.0\]"),
+        ({"sdd_mm": 900.0}, "was prepared with sdd_mm"),
     ],
 )
 def test_prepared_for_another_scan(folder, scan, change, message):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -231,6 +232,19 @@ def test_world_to_patient(tmp_path, scan):
     assert import_scan(**arguments).provenance["world_to_patient"].startswith("unknown")
     with pytest.raises(InputError, match="not a rotation and a shift"):
         import_scan(**arguments, world_to_patient=np.diag([1.0, 1.0, -1.0, 1.0]))
+    with pytest.raises(InputError, match=r"world_to_patient: is .*Give four rows"):
+        import_scan(**arguments, world_to_patient=[[1, 0], [0]])
+
+
+def test_bad_pixels_from_a_folder(tmp_path, scan):
+    arguments = write_scan(tmp_path, scan)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad.mha").rename(tmp_path / "bad" / "mask.mha")
+    calibration = replace(references(tmp_path), bad_pixels=tmp_path / "bad")
+    data = import_scan(**arguments, calibration=calibration)
+    assert_truth(data.projections, scan)
+    (source,) = data.provenance["counts"]["bad_pixels"]["source"]
+    assert source["name"] == "mask.mha"
 
 
 @pytest.mark.parametrize(
