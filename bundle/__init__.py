@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConeBeamGeometry", "circular", "reconstruct"]
 
-__version__ = "0.8.0"
+__version__ = "0.9.0"
 
 _main_spec = getattr(sys.modules.get("__main__"), "__spec__", None)
 if _main_spec is not None and _main_spec.name == "monai.bundle.__main__":
