@@ -7,6 +7,7 @@ import sys
 
 import filelock
 import pytest
+from monai.bundle import ConfigParser
 
 from bundle.errors import InputError
 from bundle.tables import read_rows, write_rows
@@ -41,6 +42,21 @@ def test_every_training_starts_from_an_earlier_one_and_every_row_has_one():
         assert training.stage != "finetune_step2" or training.start
     scored = {(training.name, views) for training in trainings for views in training.view_counts}
     assert {(row.training, row.views) for row in rows} <= scored
+
+
+def test_every_stage_has_the_views_of_the_paper():
+    """The settings of the ablations come last, and must not replace a stage's own."""
+    views = {}
+    for stage, overlay in ablations.OVERLAY.items():
+        parser = ConfigParser()
+        parser.read_config([str(ROOT / file) for file in (ablations.TRAIN, *overlay, ablations.ABLATION)])
+        views[stage] = parser.get_parsed_content("num_sparse"), parser.get_parsed_content("num_total")
+    assert views == {
+        "pretrain": (list(range(6, 25)), 24),
+        "finetune_step1": (6, 24),
+        "finetune_step2": (6, 24),
+        "scratch": (6, None),
+    }
 
 
 def test_a_table_brings_what_its_trainings_start_from():
