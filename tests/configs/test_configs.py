@@ -187,7 +187,8 @@ def test_two_processes_share_codebooks_and_weights(tmp_path, worker_env):
     )
     (tmp_path / "out").mkdir()
     files = [TRAIN, "configs/multi_gpu_train.json", DEMO, str(dump)]
-    changes = small(tmp_path, max_epochs=2, cases_repeated=8)
+    # Before a validation all would get the first one's batch statistics.
+    changes = small(tmp_path, max_epochs=2, cases_repeated=8, val_interval=3)
     command = torchrun("training", "--config_file", str(files), *command_line(changes))
     done = subprocess.run(command, cwd=ROOT, env=worker_env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
