@@ -76,11 +76,14 @@ def check_match(expected: Mapping[str, torch.Tensor], found: Mapping[str, Any], 
     """
     report = match_report(expected, found)
     if report:
-        remedy = "Use the configuration that they were trained with; convert published weights first "
-        remedy += "(python -m bundle convert)."
         if all(line.startswith("missing embedding.denoisers.") for line in report):
             remedy = (
                 "Only view adjustment trains denoising layers: put configs/without_denoising.json last in the list."
+            )
+        else:
+            remedy = (
+                "Use the configuration that they were trained with; convert published weights first "
+                "(python -m bundle convert)."
             )
         shown = report[:10] + ([f"and {len(report) - 10} more"] if len(report) > 10 else [])
         raise InputError(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from bundle.atomic import check_output
+from bundle.atomic import atomic_path, check_output
 from bundle.checksums import file_sha256
 from bundle.errors import InputError
 
@@ -38,9 +39,6 @@ def fetch_weights(
         low_resolution: voxels per side of published weights' 3D features.
         overwrite: replace existing outputs.
     """
-    import shutil
-
-    from bundle.atomic import atomic_path
     from bundle.checkpoint import read_checkpoint, save_checkpoint
     from bundle.convert import convert
     from bundle.hub import weights_file

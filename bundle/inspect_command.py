@@ -25,6 +25,7 @@ def inspect(
     from bundle.inspection.listing import list_cases
     from bundle.inspection.run import inspect_dataset
     from bundle.inspection.summary import COLUMNS, printed
+    from bundle.tables import printable
 
     if cases is not None and not cases:
         raise InputError("cases", "names none.", "Leave it out to look at all.")
@@ -39,8 +40,7 @@ def inspect(
     widths["section"] = max(len(case.section) for case in listed)
 
     def line(texts: dict[str, str]) -> str:
-        told = "  ".join(text.ljust(widths[name]) for name, text in texts.items()).rstrip()
-        return told.encode(errors="backslashreplace").decode()  # names of files need not be UTF-8
+        return printable("  ".join(text.ljust(widths[name]) for name, text in texts.items()).rstrip())
 
     def show(row: dict[str, Any]) -> None:
         print(line(printed(row)), flush=True)

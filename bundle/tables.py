@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bundle.atomic import atomic_path
 
-__all__ = ["read_rows", "write_rows"]
+__all__ = ["printable", "read_rows", "write_rows"]
 
 
 def read_rows(path: str | os.PathLike) -> list[dict[str, str]]:
@@ -33,3 +34,17 @@ def write_rows(rows: list[dict[str, Any]], path: str | os.PathLike) -> None:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
+
+
+def printable(value: Any) -> Any:
+    """A value whose texts can be written.
+
+    What is no character, as in file names that are not UTF-8, is escaped as Python shows it.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {printable(key): printable(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(printable(part) for part in value)
+    return value

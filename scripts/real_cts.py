@@ -34,10 +34,10 @@ def main() -> None:
     parser.add_argument("--group", help="take the cases of one group alone, such as limb")
     options = parser.parse_args()
     listing = json.loads(LISTING.read_text(encoding="utf-8"))
-    groups = sorted({case["group"] for case in listing["cases"]})
-    if options.group is not None and options.group not in groups:
-        raise InputError("group", f"is {options.group!r}.", f"Choose one of {', '.join(groups)}.")
     if options.group is not None:
+        groups = sorted({case["group"] for case in listing["cases"]})
+        if options.group not in groups:
+            raise InputError("group", f"is {options.group!r}.", f"Choose one of {', '.join(groups)}.")
         listing["cases"] = [case for case in listing["cases"] if case["group"] == options.group]
     sections, missing = data_set(options.source, listing)
     write_json({"name": "real CTs", **sections}, options.output / "dataset.json")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bundle.tables import read_rows, write_rows
+from bundle.tables import printable, read_rows, write_rows
 
 
 def test_columns_of_different_rows_are_joined(tmp_path):
@@ -10,3 +10,7 @@ def test_columns_of_different_rows_are_joined(tmp_path):
 
 def test_no_file_has_no_rows(tmp_path):
     assert read_rows(tmp_path / "none.csv") == []
+
+
+def test_what_is_no_text_is_escaped():
+    assert printable({"caf\udce9": ["\udce9", ("\udce9", 1.5)]}) == {"caf\\udce9": ["\\udce9", ("\\udce9", 1.5)]}

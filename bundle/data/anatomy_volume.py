@@ -12,6 +12,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Orientation, Spacing, Transform
 
+from bundle.data.anatomy.canvas import AIR_HU
 from bundle.data.anatomy.generate import generate_anatomy
 from bundle.data.anatomy.real.augmentation import Augmentation, warp_ct
 from bundle.data.ct_volume import read_ct
@@ -23,7 +24,6 @@ __all__ = ["AnatomyVolumed"]
 
 Base = tuple[torch.Tensor, torch.Tensor | None, tuple[float, ...]]
 _KEPT = ("case", "source", "seed")
-_AIR_HU = -1000.0
 _PERPENDICULAR = 1e-3  # cosines below it are a header's rounding
 
 
@@ -129,7 +129,7 @@ class AnatomyVolumed(Transform):
         affine = np.asarray(ct.affine, dtype=float)
         voxel_mm = tuple(float(v) for v in np.linalg.norm(affine[:3, :3], axis=0))
         # what lies outside of a scanner's circle is often marked by less than air has
-        hu = _upright(ct, _AIR_HU).as_subclass(torch.Tensor).round().clamp(-1024, 32767).to(torch.int16)
+        hu = _upright(ct, AIR_HU).as_subclass(torch.Tensor).round().clamp(-1024, 32767).to(torch.int16)
         if label is None:
             return hu, None, voxel_mm
         read = Orientation(axcodes="LPS", labels=None)(read_ct(label, check_hu=False))

@@ -145,8 +145,9 @@ class SegmentationEvaluation:
                 raise InputError("perturbations", "need scans to perturb.", "Leave volumes out, so that they are made.")
             return
         check_method(self.method, planned_methods(parser))
-        check_view_counts(parser.get_parsed_content("view_counts"))
-        fewest = min(parser.get_parsed_content("view_counts"))
+        counts = parser.get_parsed_content("view_counts")
+        check_view_counts(counts)
+        fewest = min(counts)
         if any(one.changes.get("missing_views", 0) >= fewest for one in self.perturbations):
             raise InputError("perturbations.missing_views", f"leaves none of {fewest} views.", "Let fewer be missing.")
         if self.label_structures is None or not self.dataset_dir:

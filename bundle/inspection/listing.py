@@ -11,7 +11,7 @@ from bundle.checksums import file_sha256
 from bundle.data.datalist import LISTING
 from bundle.errors import InputError
 from bundle.json_files import read_json_object
-from bundle.tables import read_rows
+from bundle.tables import printable, read_rows
 
 __all__ = ["Files", "ListedCase", "check_files", "list_cases", "recorded_files"]
 
@@ -79,7 +79,7 @@ def _failed_cases(source: Path, split: Any) -> list[ListedCase]:
     cases = []
     for name in missing:
         name = str(name)
-        row = reported.get(name.encode(errors="backslashreplace").decode(), {})  # as the table has it
+        row = reported.get(printable(name), {})  # as the table has it
         problem = f"was not prepared: {row.get('error') or 'the report does not say why'}"
         cases.append(ListedCase(name, row.get("split", ""), row.get("patient", ""), source / "cases" / name, problem))
     return cases

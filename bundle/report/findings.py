@@ -10,7 +10,8 @@ from typing import Any
 
 from bundle.errors import InputError
 from bundle.metrics.catalogue import QUALITY, STRUCTURE
-from bundle.report.numbers import number, printable
+from bundle.report.numbers import number
+from bundle.tables import printable
 
 __all__ = ["Findings", "Picture", "check_findings", "printable_findings"]
 

@@ -14,7 +14,6 @@ __all__ = [
     "counted",
     "number",
     "plain",
-    "printable",
     "told",
     "told_interval",
     "told_p_value",
@@ -76,20 +75,6 @@ def told_interval(low: float | None, high: float | None, decimals: int, signed: 
 def told_p_value(value: float) -> str:
     """A p value in three digits, with its relation."""
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
-
-
-def printable(value: Any) -> Any:
-    """A value whose texts can be written.
-
-    What is no character, as in file names that are not UTF-8, is escaped as Python shows it.
-    """
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, Mapping):
-        return {printable(key): printable(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(printable(part) for part in value)
-    return value
 
 
 def plain(value: Any) -> Any:

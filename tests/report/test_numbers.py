@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bundle.report.numbers import counted, number, plain, printable, told, told_interval, told_p_value
+from bundle.report.numbers import counted, number, plain, told, told_interval, told_p_value
 
 
 @pytest.mark.parametrize("value", [None, "", float("nan"), "nan", np.float32("nan")])
@@ -49,7 +49,3 @@ def test_plain_values_hold_no_numpy_and_no_infinity():
     found = plain({"a": np.float32(0.5), 2: [np.int64(3), math.inf, -math.inf], "b": np.array([0.0, np.nan])})
     assert found == {"a": 0.5, "2": [3, "inf", "-inf"], "b": [0.0, None]}
     assert type(found["2"][0]) is int
-
-
-def test_what_is_no_text_is_escaped():
-    assert printable({"caf\udce9": ["\udce9", ("\udce9", 1.5)]}) == {"caf\\udce9": ["\\udce9", ("\\udce9", 1.5)]}
