@@ -1,14 +1,17 @@
-"""Meeting the other processes of a training."""
+"""Meeting the other processes of a training, and leaving them."""
 
 from __future__ import annotations
 
 import os
+import time
 
 import ignite.distributed as idist
 import torch
 import torch.distributed as dist
 
-__all__ = ["join_processes"]
+__all__ = ["join_processes", "leave_processes"]
+
+_LET_GO_S = 0.5
 
 
 def join_processes() -> None:
@@ -28,3 +31,15 @@ def join_processes() -> None:
     else:
         dist.init_process_group(backend)
     idist.sync()
+
+
+def leave_processes() -> None:
+    """Leaves the group, if there is one; only then may the process end.
+
+    Gloo's threads live as long as something holds the group, as DistributedDataParallel does. Each has to have the
+    interpreter for a moment, to let go of the tensors of its last operation; one that waits for it while the process
+    ends aborts the process (https://github.com/pytorch/pytorch/issues/190489).
+    """
+    if dist.is_initialized():
+        dist.destroy_process_group()
+        time.sleep(_LET_GO_S)

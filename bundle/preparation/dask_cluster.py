@@ -22,6 +22,8 @@ _CONNECT_S = 10.0
 _CHECK_EVERY_S = 5.0
 _WITHOUT_WORKERS_S = 60.0  # supervised workers are back within seconds after they died
 _IN_FLIGHT_PER_THREAD = 2
+_SETTLED_S = 1.0
+_LOADED_AT = time.monotonic()  # on a worker: as its first task arrives
 
 
 class DaskCluster:
@@ -131,8 +133,12 @@ class DaskCluster:
 
 
 def _run_spared(function: Callable, *arguments: Any) -> Any:
-    """Runs a function on a worker, in one thread, as the cluster's workers are as many as are meant to run."""
+    """Runs a function on a worker, in one thread, as the cluster's workers are as many as are meant to run.
+
+    A worker's first task waits a little: one that dies before its supervisor has heard of its start is given up.
+    """
     spare_process(1)
+    time.sleep(max(0.0, _LOADED_AT + _SETTLED_S - time.monotonic()))
     return function(*arguments)
 
 

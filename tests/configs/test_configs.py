@@ -180,7 +180,7 @@ def test_two_processes_share_codebooks_and_weights(tmp_path, worker_env):
             {
                 "finalize": [
                     "$torch.save(@network_def.state_dict(), @output_dir + '/rank' + str(@rank) + '.pt')",
-                    "$dist.destroy_process_group()",
+                    "$leave_processes()",
                 ]
             }
         )

@@ -127,6 +127,20 @@ def test_a_killed_worker_does_not_matter(cluster, tmp_path):
     assert json.loads((tmp_path / "out" / "dataset.json").read_text())["split"]["missing"] == []
 
 
+def test_workers_that_die_at_once_come_back(tmp_path):
+    """The case kills the worker, and its successor with its first task; the supervisor is slow to hear of starts."""
+    preload = tmp_path / "slow_nanny.py"
+    preload.write_text("from distributed.nanny import WorkerProcess\nWorkerProcess._init_msg_interval = 0.5")
+    cases = make_source(tmp_path / "raw", ["dies"])
+    log = tmp_path / "journal"
+    with scheduler() as (_, found), worker(found[1], "--preload-nanny", str(preload)):
+        summary = run(cases, tmp_path / "raw", tmp_path / "out", FakeSettings(str(log)), scheduler=found[1])
+        assert journal(log) == [("start", "dies")] * 2
+        assert summary.counts["failed"] == 1
+        with DaskCluster(found[1], ()) as executor:
+            assert executor.capacity > 0
+
+
 def test_a_lost_scheduler_ends_the_run_and_keeps_what_is_finished(tmp_path):
     cases = make_source(tmp_path / "raw", ["a", "slow"])
     log = tmp_path / "journal"
