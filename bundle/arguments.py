@@ -11,7 +11,7 @@ from typing import Any
 from bundle.errors import InputError
 from bundle.optional import require
 
-__all__ = ["check_arguments", "check_flags", "parse_device", "read_mapping"]
+__all__ = ["check_arguments", "check_flags", "is_true", "parse_device", "read_mapping"]
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "nothing"}
@@ -61,6 +61,22 @@ def check_flags(command: Callable, words: Sequence[str]) -> None:
                 if "options" in known
                 else f"It has {', '.join(f'--{name}' for name in known)}.",
             )
+
+
+def is_true(value: Any, name: str) -> bool:
+    """A truth value, also as the text that a command line such as ``--resume false`` makes of it.
+
+    Args:
+        value: true or false.
+        name: of the setting, for messages.
+
+    Raises:
+        InputError: when it is something else.
+    """
+    fits, made = _fit(value, bool)
+    if not fits:
+        raise InputError(name, f"is {value!r}.", f"Give {_NAMES[bool]}.")
+    return made
 
 
 def parse_device(name: str | None) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from bundle.arguments import check_arguments, check_flags, parse_device, read_mapping
+from bundle.arguments import check_arguments, check_flags, is_true, parse_device, read_mapping
 from bundle.errors import InputError
 
 
@@ -37,6 +37,12 @@ def command(
 )
 def test_values_that_fit(given, expected):
     assert check_arguments(command, given) == expected
+
+
+def test_truth_values():
+    assert [is_true(value, "on") for value in (True, "true", False, "false", "False")] == [True] * 2 + [False] * 3
+    with pytest.raises(InputError, match=r"^on: is 'no'\. Give true or false\.$"):
+        is_true("no", "on")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
+from bundle.arguments import is_true
 from bundle.data.ct_volume import read_ct
 
 __all__ = ["LoadCTd"]
@@ -24,7 +25,7 @@ class LoadCTd(MapTransform):
 
     def __init__(self, keys: KeysCollection, check_hu: bool = True, allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.check_hu = check_hu
+        self.check_hu = is_true(check_hu, "check_hu")
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Transforms one item."""

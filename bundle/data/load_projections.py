@@ -15,6 +15,7 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
+from bundle.arguments import is_true
 from bundle.data.ct_formats import LPS_TO_RAS
 from bundle.data.projection_file import ProjectionSet, read_projections
 from bundle.errors import InputError, naming
@@ -182,7 +183,7 @@ class LoadProjectionsd(MapTransform):
         if len(self.keys) != 1:
             raise ValueError(f"LoadProjectionsd takes one key, got {self.keys}.")
         self.scan = scan
-        self.used = used
+        self.used = is_true(used, "prepared_projections")
         self.acquisition = acquisition
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -10,6 +10,7 @@ from monai.transforms import Transform
 from monai.utils import convert_to_tensor
 from torch.utils.data import get_worker_info
 
+from bundle.arguments import is_true
 from bundle.data.load_projections import network_input
 from bundle.data.projection_file import ProjectionSet
 from bundle.fixed_tuples import pair
@@ -31,6 +32,7 @@ class SimulateProjectionsd(Transform):
         seed: seed of its randomness; with the item's "case" it decides the noise, in every epoch and worker, on
             the same kind of device.
         device: device to simulate on.
+        used: simulate; otherwise items stay as they are.
     """
 
     def __init__(
@@ -40,17 +42,19 @@ class SimulateProjectionsd(Transform):
         acquisition: Acquisition | None = None,
         seed: int = 0,
         device: str | torch.device = "cpu",
+        used: bool = True,
     ) -> None:
         self.scan = scan
         self.key = key
         self.acquisition = acquisition
         self.seed = seed
         self.device = torch.device(device)
+        self.used = is_true(used, "cache_projections")
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Transforms one item; one that has stored projections stays as it is."""
         d = dict(data)
-        if "projections" in d:
+        if "projections" in d or not self.used:
             return d
         # Worker processes of a data loader cannot use the parent's CUDA device.
         device = torch.device("cpu") if get_worker_info() is not None else self.device

@@ -12,6 +12,7 @@ from ignite.engine import Engine
 from monai.engines import IterationEvents, SupervisedTrainer
 from monai.utils import CommonKeys, ensure_tuple
 
+from bundle.arguments import is_true
 from bundle.engines.autocast import AutocastInferer
 from bundle.errors import InputError
 from bundle.handlers.epoch_seeder import EpochSeeder
@@ -56,6 +57,7 @@ class SparseViewTrainer(SupervisedTrainer):
         **kwargs: Any,
     ) -> None:
         options = amp_kwargs or {}
+        kwargs["compile"] = is_true(kwargs.get("compile", False), "compile")
         bfloat16 = amp and options.get("dtype") is torch.bfloat16
         # MONAI's own mixed precision is for CUDA alone, and scales the loss, which bfloat16 does not need.
         super().__init__(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bundle.errors import InputError
+from bundle.optional import require
 from bundle.physics.acquisition import Acquisition
 from bundle.physics.metal import RandomMetal
 from bundle.physics.noise import DetectorNoise
@@ -63,6 +64,7 @@ UNPERTURBED = Perturbation()
 
 
 def _metal(radius_mm: float, base: Acquisition) -> dict[str, Any]:
+    require("xraydb", "xraydb", "the perturbation metal")  # now, not in the middle of an evaluation
     rods = RandomMetal(
         count=2,
         materials=("stainless_steel",),
@@ -100,6 +102,7 @@ def list_perturbations(
 
     Raises:
         InputError: when a name is unknown or a level is not a number that it takes.
+        ImportError: when a package that a perturbation needs is missing.
     """
     # Perturbed scans differ from any that a data set has stored, and are compared with one that was made like them.
     fresh = {"prepared_projections": False, "cache_projections": False}

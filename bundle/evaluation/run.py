@@ -11,6 +11,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from bundle.arguments import is_true
 from bundle.atomic import check_output
 from bundle.byte_ranges import is_url
 from bundle.data.datalist import check_view_counts
@@ -92,11 +93,11 @@ class SegmentationEvaluation:
         self.dataset_dir = dataset_dir
         self.section = section
         self.label_structures = LabelStructures.of(dataset_dir, label_structures)
-        self.resample = resample
-        self.check_hu = check_hu
+        self.resample = is_true(resample, "resample")
+        self.check_hu = is_true(check_hu, "check_hu")
         self.title = title
         self.max_pictures = max_pictures
-        self.overwrite = overwrite
+        self.overwrite = is_true(overwrite, "overwrite")
         if isinstance(max_pictures, bool) or not isinstance(max_pictures, int) or max_pictures < 0:
             raise InputError("max_pictures", f"is {max_pictures!r}.", "Give how many, from 0.")
         parser = parse_evaluation(self.configs, self.changes)

@@ -13,6 +13,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
+from bundle.arguments import is_true
 from bundle.atomic import check_output
 from bundle.classical import DataConsistency, view_residuals
 from bundle.errors import InputError
@@ -91,7 +92,7 @@ class ResidualTable:
         self.method = method
         self.noise = noise
         self.split = {} if split is None else {"split": split}
-        self.overwrite = overwrite
+        self.overwrite = is_true(overwrite, "overwrite")
         self.keep_others = keep_others
         self.rows: list[dict[str, Any]] = []
 

@@ -13,6 +13,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
+from bundle.arguments import is_true
 from bundle.atomic import check_output
 from bundle.data.ct_volume import read_ct, write_hu
 from bundle.data.load_projections import grid_affine
@@ -60,7 +61,7 @@ class ReconstructionSaver:
         self.scan = scan
         self.output = output
         self.output_dir = None if output_dir is None else Path(output_dir)
-        self.overwrite = overwrite
+        self.overwrite = is_true(overwrite, "overwrite")
         self.method = method
         self._truths: set[str] = set()  # cases whose truth is in place
 

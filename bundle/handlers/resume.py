@@ -11,6 +11,7 @@ from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
 from torch import nn
 
+from bundle.arguments import is_true
 from bundle.checkpoint import check_match, read_checkpoint
 from bundle.errors import InputError, naming
 from bundle.handlers.run_settings import RunSettings
@@ -50,7 +51,7 @@ class ResumeTraining:
     def __init__(self, ckpt_dir: str | os.PathLike, load_dict: dict[str, Any], enabled: bool = True) -> None:
         self.ckpt_dir = Path(ckpt_dir)
         self.load_dict = dict(load_dict)
-        self.enabled = enabled
+        self.enabled = is_true(enabled, "resume")
 
     def attach(self, engine: Engine) -> None:
         """Restores when the engine starts, the engine itself included."""

@@ -12,6 +12,7 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
+from bundle.arguments import is_true
 from bundle.data.sample_points import SamplePointsd
 from bundle.errors import InputError, naming
 from bundle.geometry_rows import pack_geometry, unpack_geometry
@@ -55,7 +56,7 @@ class OpenPreparedd(MapTransform):
         self.acquisition = acquisition
         self.scan = scan
         self.whole = whole
-        self.projections = projections
+        self.projections = is_true(projections, "prepared_projections")
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Transforms one item."""

@@ -42,6 +42,28 @@ def test_overlays_change_only_what_exists(name):
             node = node[part]
 
 
+def test_switches_are_off_by_the_word_false(tmp_path):
+    """Which is what MONAI's command line makes of JSON's spelling."""
+    switches = [name for name, value in read("train.json").items() if isinstance(value, bool)]
+    parsed = workflow([TRAIN], **small(tmp_path, **dict.fromkeys(switches, "false"))).parser.get_parsed_content
+    trainer = parsed("train#trainer")
+    assert {
+        "resume": parsed("train#handlers#4").enabled,
+        "amp": trainer.amp or parsed("validate#evaluator").amp,
+        "compile": trainer.compile,
+        "cache_projections": parsed("simulated_projections").used,
+        "prepared_projections": parsed("stored_projections").used or parsed("validate#open_prepared").projections,
+        "check_hu": parsed("ct_transforms#0").check_hu,
+    } == dict.fromkeys(switches, False)
+    evaluation = workflow(EVALUATE, "evaluating", **small(tmp_path, overwrite="false"))
+    savers = [
+        handler
+        for handler in evaluation.parser.get_parsed_content("validate#handlers")
+        if hasattr(handler, "overwrite")
+    ]
+    assert not any(saver.overwrite for saver in savers)
+
+
 def test_train_and_inference_share_the_network_and_the_ct_transforms():
     train, inference = read("train.json"), read("inference.json")
     for key in ("network_def", "scan", "ct_transforms"):

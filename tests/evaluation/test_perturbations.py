@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from bundle.errors import InputError
@@ -55,6 +57,13 @@ def test_every_change_is_a_setting_of_the_evaluation(tmp_path):
 def test_refused(levels, message):
     with pytest.raises(InputError, match=message):
         list_perturbations(levels)
+
+
+def test_missing_packages_are_told_before_the_work(monkeypatch):
+    monkeypatch.setitem(sys.modules, "xraydb", None)
+    assert list_perturbations({"noise": [1e5]})
+    with pytest.raises(ImportError, match="pip install xraydb"):
+        list_perturbations({"noise": [1e5], "metal": [2]})
 
 
 def test_the_suite_names_known_perturbations():

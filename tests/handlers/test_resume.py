@@ -68,9 +68,10 @@ def test_finished_run_does_not_start_again(tmp_path):
     assert again.trainer.state.output is None  # no step was taken
 
 
-def test_resume_can_be_switched_off(tmp_path):
+@pytest.mark.parametrize("off", [False, "false"])  # Fire leaves JSON's spelling as text
+def test_resume_can_be_switched_off(tmp_path, off):
     run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=2))
-    anew = run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=1, resume=False))
+    anew = run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=1, resume=off))
     assert anew.trainer.state.epoch == 1
 
 
