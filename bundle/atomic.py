@@ -19,28 +19,33 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_IN_NUMPY = re.compile(r"Not enough free space|requested and \d+ written")  # which gives no error number
 
 
-def check_output(path: str | os.PathLike, overwrite: bool, suffixes: tuple[str, ...] = ("",)) -> Path:
+def check_output(
+    path: str | os.PathLike, overwrite: bool, suffixes: tuple[str, ...] = ("",), folder: bool = False
+) -> Path:
     """Refuses an output that exists, before any work is done.
 
     Args:
-        path: file to be written.
+        path: file or folder to be written.
         overwrite: whether it may replace an existing one.
         suffixes: endings that its name may have.
+        folder: whether it is a folder.
 
     Raises:
-        InputError: when the name has another suffix, the file exists and may not be replaced, or its folder cannot be
-            made or written to.
+        InputError: when the name has another suffix, it exists and may not be replaced, it is a folder where a file is
+            to be, or its own folder cannot be made or written to.
     """
     path = Path(path)
     if not path.name.lower().endswith(suffixes):
         raise InputError(path, "has a suffix that cannot be written.", f"Let it end in {' or '.join(suffixes)}.")
     if path.exists() and not overwrite:
         raise InputError(path, "exists already.", "Choose another output, or set overwrite to true.")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not folder.is_dir():
-        raise InputError(path.parent, f"cannot be made: {folder} is a file.", "Choose another output folder.")
-    if not os.access(folder, os.W_OK):
-        raise InputError(folder, "is not writable.", "Choose another output folder, or change its permissions.")
+    if path.is_dir() and not folder:
+        raise InputError(path, "is a folder.", "Name a file.")
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir():
+        raise InputError(path.parent, f"cannot be made: {parent} is a file.", "Choose another output folder.")
+    if not os.access(parent, os.W_OK):
+        raise InputError(parent, "is not writable.", "Choose another output folder, or change its permissions.")
     return path
 
 
@@ -98,6 +103,7 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
     temporary = partial_name(path)
     with _told_by_name(path):
         try:
+            shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had the same number
             temporary.mkdir(parents=True)
             yield temporary
             replace_folder(temporary, path)

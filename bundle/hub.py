@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -18,12 +18,13 @@ from bundle.optional import requiring
 __all__ = ["WEIGHTS_SUFFIXES", "choose", "weights_file"]
 
 WEIGHTS_SUFFIXES = (".pth", ".pt")
+_PACKED = (*WEIGHTS_SUFFIXES, ".zip")
 _LISTED = 30  # names that a message shows
 
 
 @contextmanager
 def weights_file(source: str, name: str | None = None, revision: str | None = None) -> Iterator[Path]:
-    """Gives a file of weights, downloaded or extracted where necessary.
+    """Gives a file of weights, downloaded or extracted where necessary, with the configuration beside it if it has one.
 
     Args:
         source: a file of weights, a folder, a zip, or a repository of the hub as owner/name.
@@ -35,9 +36,10 @@ def weights_file(source: str, name: str | None = None, revision: str | None = No
         ImportError: when huggingface_hub is missing.
     """
     path = Path(source)
+    is_given = path.is_file()
     if path.is_dir():
         files = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
-        path = path / choose(files, name, source)
+        path = path / choose(files, name, source, _PACKED)
     elif not path.exists():
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
             raise InputError(source, "does not exist.", "Give a file, a folder, or a repository as owner/name.")
@@ -46,10 +48,15 @@ def weights_file(source: str, name: str | None = None, revision: str | None = No
         yield path
         return
     with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:
-        member = choose(archive.namelist(), name, str(path))
-        extracted = Path(folder) / PurePosixPath(member).name
-        with archive.open(member) as compressed, open(extracted, "wb") as file:
-            shutil.copyfileobj(compressed, file)
+        members = archive.namelist()
+        # Where there are several, the name may be the zip's.
+        within = name if is_given or any(str(name) in member for member in members) else None
+        chosen = choose(members, within, str(path))
+        for member in (_configuration(chosen, members), chosen):
+            if member is not None:
+                extracted = Path(folder) / PurePosixPath(member).name
+                with archive.open(member) as compressed, open(extracted, "wb") as file:
+                    shutil.copyfileobj(compressed, file)
         yield extracted
 
 
@@ -78,6 +85,12 @@ def choose(files: Sequence[str], name: str | None, source: object, suffixes: tup
     raise InputError(source if name is None else f"{source} {name}", f"{problem}.", remedy)
 
 
+def _configuration(weights: str, files: Collection[str]) -> str | None:
+    """The configuration that lies beside weights."""
+    beside = str(PurePosixPath(weights).with_suffix(".json"))
+    return beside if beside in files else None
+
+
 def _downloaded(repository: str, name: str | None, revision: str | None) -> Path:
     """A file of the hub in its cache, checked."""
     with requiring("huggingface_hub", "downloading weights"):
@@ -90,7 +103,10 @@ def _downloaded(repository: str, name: str | None, revision: str | None) -> Path
             for entry in huggingface_hub.HfApi().list_repo_tree(repository, recursive=True, revision=revision)
             if isinstance(entry, huggingface_hub.RepoFile)
         }
-        chosen = choose(list(files), name, repository, (*WEIGHTS_SUFFIXES, ".zip"))
+        chosen = choose(list(files), name, repository, _PACKED)
+        configuration = _configuration(chosen, files)
+        if configuration is not None:
+            huggingface_hub.hf_hub_download(repository, configuration, revision=revision)
         path = Path(huggingface_hub.hf_hub_download(repository, chosen, revision=revision))
     except HfHubHTTPError as error:
         raise InputError(

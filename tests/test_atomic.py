@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import bundle.atomic
-from bundle.atomic import atomic_path, check_output, remove_partial
+from bundle.atomic import atomic_folder, atomic_path, check_output, remove_partial
 from bundle.checkpoint import save_checkpoint
 from bundle.data.ct_volume import write_hu
 from bundle.data.projection_file import ProjectionSet, write_projections
@@ -77,6 +77,23 @@ def test_really_full_disk(tmp_path, monkeypatch, scan, kind):
     with pytest.raises(InputError, match="disk is full"):
         write()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_a_killed_process_left_is_no_part_of_the_next_one(tmp_path):
+    target = tmp_path / "series"
+    left = bundle.atomic.partial_name(target)
+    left.mkdir()
+    (left / "0001.dcm").write_text("stale")
+    with atomic_folder(target) as temporary:
+        (temporary / "0002.dcm").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["series"]
+    assert [path.name for path in target.iterdir()] == ["0002.dcm"]
+
+
+def test_a_folder_is_no_file_to_replace(tmp_path):
+    with pytest.raises(InputError, match="is a folder"):
+        check_output(tmp_path, overwrite=True)
+    assert check_output(tmp_path, overwrite=True, folder=True) == tmp_path
 
 
 def test_existing_output(tmp_path):

@@ -200,6 +200,41 @@ def test_the_configuration_beside_own_weights_is_theirs(tmp_path, fetch):
     assert stale.read_text() == '{"denoise_blocks": 0}'
 
 
+@pytest.mark.parametrize("way", ["zip", "hub"])
+def test_the_configuration_comes_along_from(way, tmp_path, fetch, hub):
+    own, output = ROOT / "models" / "pretrain.pt", tmp_path / "copy.pt"
+    content = {"models/a.pt": own.read_bytes(), "models/a.json": b'{"denoise_blocks": 0}', "b.json": b"{}"}
+    if way == "zip":
+        source = tmp_path / "w.zip"
+        with zipfile.ZipFile(source, "w") as archive:
+            for name, body in content.items():
+                archive.writestr(name, body)
+    else:
+        source = REPOSITORY
+        hub[1].files = content
+        hub[1].said_sha256 = {name: hashlib.sha256(body).hexdigest() for name, body in content.items()}
+    said = fetch(hub[0], "--source", source, "--output", output)
+    assert said.startswith(f"wrote {output} and {output.with_suffix('.json')} of a.pt")
+    assert output.with_suffix(".json").read_bytes() == content["models/a.json"]
+
+
+def test_a_zip_is_chosen_by_its_name(tmp_path, fetch, hub):
+    """Of several, in a repository or in a folder, whose weights have one name."""
+    zips = {}
+    for name in ("6views", "8views"):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            archive.writestr("logs/model.pth", name)
+        zips[f"{name}.zip"] = (tmp_path / f"{name}.zip").read_bytes()
+    with weights_file(str(tmp_path), "8views") as path:
+        assert path.read_text() == "8views"
+    with pytest.raises(InputError, match="has no such weights"), weights_file(str(tmp_path / "8views.zip"), "6views"):
+        pass
+    hub[1].files = zips
+    hub[1].said_sha256 = {name: hashlib.sha256(body).hexdigest() for name, body in zips.items()}
+    said = fetch(hub[0], "--source", REPOSITORY, "--name", "8v", "--output", tmp_path / "w.pt")
+    assert "model.pth: is not a checkpoint" in said
+
+
 def test_zips_of_macos(tmp_path, published):
     archive = tmp_path / "w.ZIP"
     with zipfile.ZipFile(archive, "w") as file:

@@ -18,6 +18,8 @@ from bundle.projector.voxel_driven import weighted_back_projection
 
 __all__ = ["FDK"]
 
+_LEVEL = 0.1  # of the detector's height in the isocentre, which the source may leave its plane by
+
 
 @dataclass(frozen=True)
 class FDK:
@@ -43,9 +45,14 @@ class FDK:
     def __call__(
         self, projections: torch.Tensor, geometry: ConeBeamGeometry, initial: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Reconstructs; arguments and result are those of :class:`bundle.classical.methods.Method`."""
+        """Reconstructs; arguments and result are those of :class:`bundle.classical.methods.Method`.
+
+        Raises:
+            InputError: when the orbit is none that is named above.
+        """
         projections = projections.float()
         orbit = Orbit.of(geometry)
+        _refuse_helix(geometry)
         to_ray = geometry.pixel_centres_mm() - geometry.source_mm[:, None, None]
         depth = np.abs(np.sum(to_ray * geometry.normal[:, None, None], axis=-1))
         cosine = depth / np.linalg.norm(to_ray, axis=-1)  # [views, V, U], of the angle to the detector's normal
@@ -59,6 +66,20 @@ class FDK:
             weighted, torch.as_tensor(pitch_mm).to(projections)[:, None, None], self.hann_cut, self.extend
         )
         return weighted_back_projection(filtered, geometry)
+
+
+def _refuse_helix(geometry: ConeBeamGeometry) -> None:
+    """Refuses a source that moves along the axis: views a turn apart would count as repeated."""
+    travel_mm = float(np.ptp(geometry.source_mm[:, 2]))
+    isocentre_mm = np.linalg.norm(geometry.source_mm[:, :2], axis=1)
+    detector_mm = np.linalg.norm((geometry.detector_centre_mm - geometry.source_mm)[:, :2], axis=1)
+    height_mm = geometry.detector_shape[0] * geometry.pixel_mm[0] * float((isocentre_mm / detector_mm).mean())
+    if travel_mm > _LEVEL * height_mm:
+        raise InputError(
+            "geometry.source_mm",
+            f"moves by {travel_mm:.3g} mm along the axis of rotation.",
+            "Filtered back-projection needs a circle; use an iterative method.",
+        )
 
 
 def _centred(projections: torch.Tensor, geometry: ConeBeamGeometry) -> tuple[torch.Tensor, ConeBeamGeometry]:

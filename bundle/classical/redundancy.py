@@ -15,6 +15,7 @@ __all__ = ["redundancy_weights"]
 
 _CENTRED = 0.98  # a detector whose narrower side is at least this part of the wider one counts as centred
 _LEAST_TAPER_RAD = np.deg2rad(20.0)
+_OPPOSITE = 0.9  # below this part, views of which each has its wide side elsewhere are no jitter
 _HALF_FAN = 0.5  # below this part, a short scan leaves lines unmeasured throughout the volume
 
 
@@ -22,7 +23,7 @@ def redundancy_weights(orbit: Orbit) -> np.ndarray:
     """[views, U] weights: one half for full turns, displaced-detector or short-scan weights where they are due.
 
     Raises:
-        InputError: for a half-fan detector on a short scan.
+        InputError: for a half-fan detector on a short scan, or one that changes sides.
     """
     narrow, wide = _sides(orbit.fan_rad)
     if orbit.is_full_turn:
@@ -41,6 +42,12 @@ def redundancy_weights(orbit: Orbit) -> np.ndarray:
 def _sides(fan_rad: np.ndarray) -> tuple[float, float]:
     """Fan angles of the detector's narrower and wider side, the smallest over all views."""
     low, high = -fan_rad.min(axis=1), fan_rad.max(axis=1)
+    if (low < _OPPOSITE * high).any() and (high < _OPPOSITE * low).any():
+        raise InputError(
+            "geometry",
+            "has a detector that is shifted to one side in some views and to the other in others.",
+            "Filtered back-projection needs it on one side; use an iterative method.",
+        )
     sides = sorted((float(low.min()), float(high.min())))
     if sides[0] <= 0:
         raise InputError(

@@ -17,7 +17,7 @@ from monai.utils import SpaceKeys
 from bundle.atomic import check_output
 from bundle.data.checks import check_finite, check_hounsfield, check_spatial
 from bundle.data.ct_formats import CT_SUFFIXES, ITK_SUFFIXES, NIFTI_SUFFIXES
-from bundle.data.detached_data import check_compressed
+from bundle.data.detached_data import check_compressed, data_files
 from bundle.data.dicom_series import read_dicom_series
 from bundle.data.nifti import load_nifti, write_nifti
 from bundle.errors import InputError
@@ -90,6 +90,7 @@ def _read_file(path: Path) -> MetaTensor:
         reader = NibabelReader()
     elif name.endswith(ITK_SUFFIXES):
         check_text_header(path)
+        data_files(path)
         check_compressed(path)
         reader = _itk_reader(path)
     else:

@@ -56,7 +56,7 @@ class VolumeOutput:
         require("pydicom", "pydicom", "writing DICOM")
         if self.path.name.lower().endswith((*NIFTI_SUFFIXES, ".dcm")):
             raise InputError(self.path, "is the name of a file.", "A DICOM series is a folder of files: name that.")
-        check_output(self.path, self.overwrite)
+        check_output(self.path, self.overwrite, folder=True)
         others = [entry for entry in self.path.iterdir() if entry.suffix != ".dcm"] if self.path.is_dir() else []
         if others or self.path.is_file():
             raise InputError(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bundle.case_names import name_fault
 from bundle.datasets.raw_case import RawCase
 from bundle.datasets.source_tree import outside_problem
 from bundle.datasets.sources import source_files
@@ -15,8 +16,6 @@ from bundle.errors import InputError
 from bundle.paths import is_inside
 
 __all__ = ["with_problems"]
-
-_LONGEST_NAME = 150  # leaves room for what is added to it in names of 255
 
 
 def with_problems(cases: Sequence[RawCase], source: Path, labels: bool = True) -> list[RawCase]:
@@ -38,7 +37,7 @@ def with_problems(cases: Sequence[RawCase], source: Path, labels: bool = True) -
 
 
 def _problem(case: RawCase, namesakes: Sequence[RawCase], source: Path, labels: bool) -> InputError | None:
-    fault = _name_fault(case.name)
+    fault = name_fault(case.name)
     if fault:
         return InputError(case.image, f"gives a case the name {case.name!r}, which {fault}.", "Rename it.")
     if len(namesakes) > 1:
@@ -61,16 +60,4 @@ def _problem(case: RawCase, namesakes: Sequence[RawCase], source: Path, labels: 
             return outside_problem(path)
         if not os.path.exists(path):
             return InputError(path, "cannot be found.", "Correct its link or the permissions of its folder.")
-    return None
-
-
-def _name_fault(name: str) -> str | None:
-    if "/" in name or "\\" in name:
-        return "holds a path separator"
-    if ".." in name or name.startswith(".") or not name:
-        return "leads elsewhere or is hidden"
-    if not name.isprintable():
-        return "holds control characters"
-    if len(name) > _LONGEST_NAME or len(name.encode()) > _LONGEST_NAME:
-        return f"is longer than {_LONGEST_NAME} characters"
     return None

@@ -41,7 +41,7 @@ def raw_folder(output: Path, dataset_id: int, name: str, overwrite: bool) -> Pat
     if others:
         raise InputError("dataset_id", f"{dataset_id} is that of {output / others[0]}.", "Give another id.")
     filled = folder.is_dir() and any(folder.iterdir())
-    check_output(folder, overwrite or (folder.is_dir() and not filled))
+    check_output(folder, overwrite or (folder.is_dir() and not filled), folder=True)
     if filled and PROVENANCE not in (read_json_object(folder / DATASET) or {}):
         raise InputError(folder, "was not written by nnunet-export.", "Choose another name, or remove it yourself.")
     return folder

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from bundle.byte_ranges import read_bytes
+from bundle.case_names import name_fault
 from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import ROW_LENGTH, unpack_geometry
@@ -172,6 +173,11 @@ class PreparedCase:
 
 def _fault(record: dict[str, Any]) -> str:
     """What is wrong with a description's entries, nothing if empty."""
+    if not isinstance(record["name"], str):
+        return f"its name is {record['name']!r}"
+    fault = name_fault(record["name"])
+    if fault:
+        return f"its name {record['name']!r} {fault}"
     numbers = {"hu_window": (2,), "voxel_mm": (3,), "affine_ras": (4, 4)}
     for name, shape in numbers.items():
         try:

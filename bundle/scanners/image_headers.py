@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+from bundle.data.detached_data import data_files
 from bundle.errors import InputError
 from bundle.scanners.header_parts import DamagedError, Header, check_length, stated_pixel
 from bundle.scanners.tiff_headers import tiff_header
@@ -57,8 +58,7 @@ def pixel_files(path: Path) -> list[Path]:
     """Files that hold an image: the file itself, and the one that a MetaImage header keeps its pixels in."""
     if path.suffix.lower() not in (".mha", ".mhd"):
         return [path]
-    name = _mha_entries(path)["ElementDataFile"]
-    return [path, path.parent / name] if (path.parent / name).is_file() else [path]
+    return [path, *data_files(path)]
 
 
 def _mha_entries(path: Path) -> dict[str, str]:
@@ -86,6 +86,7 @@ def _mha_header(path: Path) -> Header:
     spacing = lengths.get("ElementSpacing") or lengths.get("ElementSize")
     origin = lengths.get("Offset") or lengths.get("Origin") or lengths.get("Position")
     first = (origin[1], origin[0]) if origin else None
+    data_files(path)
     return Header((frames, rows, columns), stated_pixel(spacing[1], spacing[0]) if spacing else None, first)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 import numpy as np
 
@@ -25,11 +26,18 @@ def parse_xml(path: Path) -> ElementTree.Element:
     if path.stat().st_size > _LARGEST_BYTES:
         raise InputError(path, "is too large for a geometry.", "Name the XML file of the geometry.")
     content = path.read_bytes()
-    if b"<!ENTITY" in content:
+
+    def refuse(*_: object) -> None:
         raise InputError(path, "declares XML entities.", "Replace them by their text.")
+
+    entities = expat.ParserCreate()
+    entities.EntityDeclHandler = refuse
     try:
+        entities.Parse(content, True)
         return ElementTree.fromstring(content)
-    except (ElementTree.ParseError, LookupError, ValueError) as error:  # LookupError: an unknown encoding
+    except InputError:
+        raise
+    except (expat.ExpatError, ElementTree.ParseError, LookupError, ValueError) as error:  # or an unknown encoding
         raise InputError(path, f"is not readable as XML ({error}).", "Mend the file, or get another copy.") from error
 
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from bundle.classical import FDK
 from bundle.errors import InputError
-from bundle.geometry import circular
+from bundle.geometry import ConeBeamGeometry, circular
 from bundle.phantoms import Ellipsoid, line_integrals, voxelise
 from bundle.projector.voxel_driven import _index_matrices, _reference, weighted_back_projection
 from tests.classical.scans import SCANS, SHORT, TURN, error, exact, orbit
@@ -98,12 +100,40 @@ def test_compiled_back_projection_agrees_with_the_reference(make):
     torch.testing.assert_close(weighted_back_projection(projections, geometry), expected, rtol=1e-3, atol=1e-3)
 
 
+def both_sides(angles_rad) -> ConeBeamGeometry:
+    """The arc twice, with the detector shifted to either side."""
+    one, other = orbit(angles_rad, 150.0, 62), orbit(angles_rad, -150.0, 62)
+    views = ("source_mm", "detector_centre_mm", "u_axis", "v_axis", "angles_rad")
+    return replace(one, **{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in views})
+
+
+def moved(geometry: ConeBeamGeometry, z_mm: np.ndarray) -> ConeBeamGeometry:
+    """Source and detector moved along the axis in every view."""
+    shift_mm = np.stack([np.zeros_like(z_mm), np.zeros_like(z_mm), z_mm], axis=1)
+    return replace(
+        geometry, source_mm=geometry.source_mm + shift_mm, detector_centre_mm=geometry.detector_centre_mm + shift_mm
+    )
+
+
+def test_jitter_of_the_orbit_is_none_of_that():
+    rng = np.random.default_rng(0)
+    level = orbit(TURN)
+    shaken = moved(level, rng.uniform(-4, 4, len(TURN)))
+    sideways_mm = rng.uniform(-8, 8, (len(TURN), 1)) * shaken.u_axis
+    shaken = replace(shaken, detector_centre_mm=shaken.detector_centre_mm + sideways_mm)
+    volume, projections = exact(shaken)
+    assert error(FDK()(projections, shaken), volume) < 1.2 * error(FDK()(exact(level)[1], level), volume)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: orbit(SHORT, 150.0, 62), "half-fan detector on an arc"),
         (lambda: orbit([0.3, 0.3]), "all views at one angle"),
         (lambda: orbit(TURN, 420.0, 62), "misses"),
+        (lambda: both_sides(TURN), "shifted to one side in some views and to the other in others"),
+        (lambda: both_sides(SHORT), "shifted to one side in some views and to the other in others"),
+        (lambda: moved(orbit(np.tile(TURN, 3)), np.linspace(-70, 70, 3 * len(TURN))), "moves by 140 mm along the axis"),
     ],
 )
 def test_scans_that_it_cannot_do_are_refused(make, message):

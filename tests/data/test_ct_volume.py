@@ -175,7 +175,12 @@ def test_bad_spacing_of_itk_formats(tmp_path, lps_image, suffix, change):
         ("missing.nii.gz", None, "does not exist"),
         ("empty.nii.gz", b"", "is empty"),
         ("garbage.nii.gz", b"not an image at all", "cannot be read"),
-        ("garbage.mha", b"ElementSpacing = 1 1 1\nElementDataFile = LOCAL\n", "cannot be read"),
+        ("garbage.mha", b"ElementSpacing = 1 1 1\nElementDataFile = LOCAL\n", "element type missing"),
+        (
+            "lost.mha",
+            b"ElementSpacing = 1 1 1\nElementType = MET_SHORT\nDimSize = 2 2 2\nElementDataFile = ../x.raw\n",
+            "outside its folder",
+        ),
         ("report.pdf", b"%PDF", "unknown suffix"),
     ],
 )

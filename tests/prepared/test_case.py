@@ -111,6 +111,9 @@ def test_array_of_another_case(folder, tmp_path, scan):
 @pytest.mark.parametrize(
     ("entry", "value", "message"),
     [
+        ("name", "../../outside", "is damaged: its name '../../outside' holds a path separator"),
+        ("name", "..", "is damaged: its name '..' leads elsewhere"),
+        ("name", 7, "is damaged: its name is 7"),
         ("hu_window", None, "is damaged: hu_window is None"),
         ("affine_ras", [[1.0]], "is damaged: affine_ras is"),
         ("voxel_mm", [1.0, float("nan"), 1.0], "is damaged: voxel_mm is"),

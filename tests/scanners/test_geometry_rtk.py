@@ -92,6 +92,17 @@ def test_damaged_and_edited_files_are_refused(path, pattern, replacement, proble
         read_geometry_rtk(path, **SIZES)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_entities_are_refused_in_any_encoding(path, encoding):
+    edit(path, r"<!DOCTYPE RTKGEOMETRY>", '<!DOCTYPE RTKGEOMETRY [<!ENTITY a "b">]>')
+    text = path.read_text()
+    path.write_bytes(
+        text.replace('<?xml version="1.0"?>', f'<?xml version="1.0" encoding="{encoding}"?>').encode(encoding)
+    )
+    with pytest.raises(InputError, match="declares XML entities"):
+        read_geometry_rtk(path, **SIZES)
+
+
 def test_parallel_rays_are_refused(tmp_path):
     scan = itk.RTK.ThreeDCircularProjectionGeometry.New()
     scan.AddProjection(700.0, 0.0, 10.0)

@@ -8,7 +8,7 @@ import pytest
 from bundle.errors import InputError
 from bundle.scanners import projection_images
 from bundle.scanners.counts import counts_to_attenuation, elekta_counts
-from bundle.scanners.projection_images import list_projection_files, read_projection_images
+from bundle.scanners.projection_images import list_projection_files, read_projection_headers, read_projection_images
 from tests.scanners.vendor_files import write_his, write_hnc, write_hnd, write_mha_stack, write_tiffs, write_xim
 
 itk = pytest.importorskip("itk", reason="needs itk-rtk")
@@ -183,6 +183,20 @@ def test_stack(tmp_path, stack, kind, ending):
     assert (images.pixel_mm, images.first_pixel_mm) == ((0.3, 0.4), (2.25, -3.5))
 
 
+@pytest.mark.parametrize("where", ["../secret.raw", "{}/secret.raw", "LIST"])
+def test_headers_that_lead_out_of_their_folder_are_refused(tmp_path, stack, where):
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    write_mha_stack(folder / "a.mhd", stack)
+    (folder / "a.raw").rename(tmp_path / "secret.raw")
+    text = (folder / "a.mhd").read_text()
+    (folder / "a.mhd").write_text(text.replace("a.raw", where.format(tmp_path)))
+    told = "in several files" if where == "LIST" else "outside its folder"
+    for read in (read_projection_images, read_projection_headers):
+        with pytest.raises(InputError, match=rf"a\.mhd: .*{told}"):
+            read(folder)
+
+
 def test_stack_that_itk_wrote(tmp_path, stack):
     image = itk.image_from_array(stack)
     image.SetSpacing([0.5, 0.25, 1.0])
@@ -282,7 +296,7 @@ def test_cut_file_is_refused(tmp_path, stack, ending, kept):
     files = write(tmp_path, ending, stack)
     content = files[1].read_bytes()
     files[1].write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(InputError, match=f"view10.{ending}: .*Copy it again"):
+    with pytest.raises(InputError, match=f"view10.{ending}: .*(Copy it|copy or download it) again"):
         read_projection_images(files)
 
 
