@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bundle.atomic import check_output
 from bundle.checksums import file_sha256
+from bundle.config_text import literal
 from bundle.errors import InputError
 from bundle.fetch_command import fetch_weights
 from bundle.import_command import export_scan, import_scan
@@ -88,9 +89,11 @@ def reconstruct(
     if photons is not None and refine is None and residuals is None:
         raise InputError("photons", "has no effect by itself.", "Give it with --refine or --residuals.")
     files = inference_files(checkpoint if learned else None, config, learned)
-    changes: dict[str, Any] = {"source": source, "bundle_root": str(ROOT), "check_hu": check_hu}
-    optional = {"checkpoint": checkpoint, "preset": preset, "num_views": num_views}
-    changes.update({key: value for key, value in optional.items() if value is not None})
+    paths = {"source": source, "bundle_root": str(ROOT), "checkpoint": checkpoint, "preset": preset}
+    changes: dict[str, Any] = {key: literal(value) for key, value in paths.items() if value is not None}
+    changes["check_hu"] = check_hu
+    if num_views is not None:
+        changes["num_views"] = num_views
     noise = None if photons is None else {"_target_": "bundle.physics.noise.DetectorNoise", "photons": photons}
     if noise is not None and not source.endswith(".npz"):  # a scan that is simulated has the noise that it is said to
         changes["acquisition"] = {"_target_": "bundle.physics.acquisition.Acquisition", "noise": noise}
@@ -100,10 +103,11 @@ def reconstruct(
         chosen = make_method(method, engine or "own", **(options or {}))
         target = VolumeOutput(output, output_format, overwrite, source)
         _reconstruct_classically(
-            files, changes, target, method, chosen, output_shape, parse_device(device), residuals, photons
+            files, changes, source, target, method, chosen, output_shape, parse_device(device), residuals, photons
         )
         return
-    changes.update(output=output, output_format=output_format, overwrite=overwrite, residuals=residuals)
+    changes.update(output=literal(output), output_format=output_format, overwrite=overwrite)
+    changes["residuals"] = None if residuals is None else literal(residuals)
     changes["device"] = parse_device(device)
     if output_shape is not None:
         changes["output_shape"] = output_shape
@@ -126,6 +130,7 @@ def _run_inference(files: list[str], changes: dict[str, Any]) -> None:
 def _reconstruct_classically(
     files: list[str],
     changes: dict[str, Any],
+    source: str,
     output: VolumeOutput,
     method: str,
     chosen: Method,
@@ -145,7 +150,7 @@ def _reconstruct_classically(
     parser = ConfigParser()
     parser.read_config(files)
     parser.update(changes)
-    data = parser.get_parsed_content("reader").load(changes["source"])
+    data = parser.get_parsed_content("reader").load(source)
     noise = None if photons is None else DetectorNoise(photons)
     reconstruct_projections(data, chosen, output, method, output_shape, device, residuals, noise)
     print(f"wrote {output.path}: {method} from {data.geometry.num_views} views")
@@ -190,7 +195,7 @@ def simulate(
     path = check_output(output, overwrite, (".npz",))
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.json"))
-    parser.update({"preset": preset, "detector_shape": detector_shape, "volume_shape": volume_shape})
+    parser.update({"preset": literal(preset), "detector_shape": detector_shape, "volume_shape": volume_shape})
     parser["check_hu"] = check_hu
     scan = parser.get_parsed_content("scan")
     to_unit = parser.get_parsed_content("reader").ct_transforms

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from bundle.atomic import atomic_path, check_output
 from bundle.checksums import file_sha256
 from bundle.errors import InputError
+from bundle.network_settings import check_network_settings
 
 __all__ = ["fetch_weights"]
 
@@ -29,7 +29,7 @@ def fetch_weights(
 
     Args:
         output: weights to write, such as models/published.pt; published ones get models/published.json beside them,
-            this bundle's own the configuration that lay beside them.
+            this bundle's own the configuration that lay beside them, if it describes a network and does nothing else.
         source: repository of the hub as owner/name, the authors' if not given; or a file, a folder or a zip that was
             downloaded before.
         name: which file of the source: its path, or a part of it that no other has.
@@ -53,12 +53,16 @@ def fetch_weights(
         state = read_checkpoint(path)
         if "conventions" in state:  # of this bundle
             own = path.with_suffix(".json")
-            configuration.unlink(missing_ok=True)
+            content = own.read_bytes() if own.is_file() else None
+            if content is not None:
+                check_network_settings(own)
             save_checkpoint(state, output)
-            written = output
-            if own.is_file():
+            if content is None:
+                configuration.unlink(missing_ok=True)
+                written = output
+            else:
                 with atomic_path(configuration) as temporary:
-                    shutil.copyfile(own, temporary)
+                    temporary.write_bytes(content)
                 written = f"{output} and {configuration}"
         else:
             written = f"{output} and {convert(path, output, preset, low_resolution, overwrite)}"

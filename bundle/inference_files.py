@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundle.config_text import literal
 from bundle.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def inference_network(
     parser = ConfigParser()
     parser.read_config(inference_files(checkpoint, config))
     changes = {"bundle_root": str(ROOT), "checkpoint": checkpoint, "preset": preset}
-    parser.update({key: value for key, value in changes.items() if value is not None})
+    parser.update({key: literal(value) for key, value in changes.items() if value is not None})
     network: DiCE = parser.get_parsed_content("network_def")
     load_network(network, parser.get_parsed_content("checkpoint"))
     return network, parser.get_parsed_content("scan")

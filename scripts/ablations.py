@@ -68,8 +68,8 @@ def train(training: Training, seed: int, output: Path, dataset_dir: str, changes
         "model_file": "weights.pt",
         "initial_weights": start,
         "seed": seed,
-        **training.changes,
         **changes,
+        **training.changes,  # what a table varies goes before what all have in common
     }
     if training.stage != "pretrain":
         # As many steps whatever the number of cases.
@@ -86,22 +86,21 @@ def evaluate(training: Training, seed: int, output: Path, dataset_dir: str, chan
     folder = output / f"seed{seed}" / training.name
     (folder / "test" / "metrics.csv").unlink(missing_ok=True)  # it keeps other weights' rows
     blocks = {} if training.stage == "finetune_step2" else {"denoise_blocks": 0}
-    run(
-        [TRAIN, "configs/evaluate.json", ABLATION],
-        "evaluating",
+    settings = {
         **{key: value for key, value in changes.items() if key not in ("items_per_epoch", "max_epochs")},
         **{key: value for key, value in training.changes.items() if key != "num_sparse"},
         **blocks,
-        dataset_dir=dataset_dir,
-        output_dir=str(folder / "test"),
-        checkpoint=str(folder / "weights.pt"),
-        view_counts=list(training.view_counts),
-        num_total=None,
-        val_interval=1,
-        methods={},
-        refinements={},
-        overwrite=True,
-    )
+        "dataset_dir": dataset_dir,
+        "output_dir": str(folder / "test"),
+        "checkpoint": str(folder / "weights.pt"),
+        "view_counts": list(training.view_counts),
+        "num_total": None,
+        "val_interval": 1,
+        "methods": {},
+        "refinements": {},
+        "overwrite": True,
+    }
+    run([TRAIN, "configs/evaluate.json", ABLATION], "evaluating", **settings)
 
 
 def scores_of(training: Training, seed: int, output: Path, cases: int) -> list[dict[str, Any]]:

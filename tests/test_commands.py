@@ -276,6 +276,23 @@ def test_network_volume_is_refined_and_its_residuals_reported(tmp_path, monkeypa
     assert not np.array_equal(*volumes)
 
 
+@pytest.mark.parametrize("method", ["deepsparse", "sart"])
+def test_names_of_files_run_nothing(tmp_path, monkeypatch, ct, model, method):
+    """What looks like an expression, a reference or a macro is a name."""
+    monkeypatch.chdir(tmp_path)
+    source = "$open('ran','w').nii.gz"
+    (tmp_path / source).write_bytes(ct.read_bytes())
+    weights = model.rename(tmp_path / "@ran%#1.pt")
+    model.with_suffix(".json").rename(weights.with_suffix(".json"))
+    output, residuals = tmp_path / "%out@1.nii.gz", tmp_path / "$1#.csv"
+    places = ("--source", source, "--output", output.name, "--residuals", residuals.name, "--method", method)
+    own = ("--checkpoint", weights.name) if method == "deepsparse" else ("--options", "{iterations: 1}")
+    call(monkeypatch, "reconstruct", *places, *own, "--num_views", 5, "--preset", "luna16", "--device", "cpu")
+    assert output.is_file()
+    assert residuals.is_file()
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -23,6 +23,7 @@ from bundle.__main__ import main
 from bundle.checkpoint import read_checkpoint, save_checkpoint
 from bundle.errors import InputError
 from bundle.hub import choose, weights_file
+from bundle.network_settings import check_network_settings
 from tests.conftest import DATA, ROOT
 
 COMMIT = "1" * 40
@@ -216,6 +217,50 @@ def test_the_configuration_comes_along_from(way, tmp_path, fetch, hub):
     said = fetch(hub[0], "--source", source, "--output", output)
     assert said.startswith(f"wrote {output} and {output.with_suffix('.json')} of a.pt")
     assert output.with_suffix(".json").read_bytes() == content["models/a.json"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"preset": "$open(\'ran\')"}', "has an expression or a component as preset"),
+        ('{"prior": {"options": {"a": ["@scan"]}}}', "has an expression or a component as prior"),
+        ('{"prior": {"_target_": "os.mkdir", "path": "ran"}}', "has an expression or a component as prior"),
+        ('{"network_def#_target_": "os.mkdir"}', "sets network_def#_target_, which does not describe a network"),
+        ('{"overwrite": true}', "sets overwrite"),
+        ("[]", "is not a JSON object"),
+        ("{", "is damaged"),
+    ],
+)
+def test_configurations_that_could_run_code_are_refused(tmp_path, fetch, content, message):
+    output = tmp_path / "copy.pt"
+    (tmp_path / "mine").mkdir()
+    shutil.copy(ROOT / "models" / "pretrain.pt", tmp_path / "mine" / "a.pt")
+    (tmp_path / "mine" / "a.json").write_text(content)
+    assert f"error: a.json: {message}" in fetch("", "--source", tmp_path / "mine", "--output", output)
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("name", ["compact", "paper", "without_denoising"])
+def test_the_networks_own_configurations_are_plain(name):
+    check_network_settings(ROOT / "configs" / f"{name}.json")
+
+
+def test_the_configuration_is_kept_when_weights_cannot_be_written(tmp_path, fetch, monkeypatch):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    shutil.copy(ROOT / "models" / "pretrain.pt", mine / "a.pt")
+    (mine / "a.json").write_text('{"denoise_blocks": 0}')
+    said = fetch("", "--source", mine, "--output", mine / "a.pt", "--overwrite")  # onto itself
+    assert said.startswith(f"wrote {mine / 'a.pt'} and {mine / 'a.json'}")
+    assert (mine / "a.json").read_text() == '{"denoise_blocks": 0}'
+
+    def full(state, path):
+        raise InputError(path, "could not be written: the disk is full.", "Free some space.")
+
+    monkeypatch.setattr("bundle.checkpoint.save_checkpoint", full)
+    other = ROOT / "models" / "pretrain.pt"
+    assert "the disk is full" in fetch("", "--source", other, "--output", mine / "a.pt", "--overwrite")
+    assert (mine / "a.json").is_file()
 
 
 def test_a_zip_is_chosen_by_its_name(tmp_path, fetch, hub):

@@ -16,7 +16,7 @@ from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
 from bundle.projector.voxel_driven import weighted_back_projection
 
-__all__ = ["FDK"]
+__all__ = ["FDK", "fdk_orbit"]
 
 _LEVEL = 0.1  # of the detector's height in the isocentre, which the source may leave its plane by
 
@@ -51,12 +51,11 @@ class FDK:
             InputError: when the orbit is none that is named above.
         """
         projections = projections.float()
-        orbit = Orbit.of(geometry)
-        _refuse_helix(geometry)
+        orbit, redundancy = fdk_orbit(geometry)
         to_ray = geometry.pixel_centres_mm() - geometry.source_mm[:, None, None]
         depth = np.abs(np.sum(to_ray * geometry.normal[:, None, None], axis=-1))
         cosine = depth / np.linalg.norm(to_ray, axis=-1)  # [views, V, U], of the angle to the detector's normal
-        weights = cosine * (redundancy_weights(orbit) * orbit.gap_rad[:, None])[:, None]
+        weights = cosine * (redundancy * orbit.gap_rad[:, None])[:, None]
         isocentre = np.abs(np.sum(geometry.source_mm * geometry.normal, axis=1))
         pitch_mm = geometry.pixel_mm[1] * isocentre / depth[:, 0, 0]
         weighted = projections * torch.as_tensor(weights).to(projections)
@@ -68,8 +67,13 @@ class FDK:
         return weighted_back_projection(filtered, geometry)
 
 
-def _refuse_helix(geometry: ConeBeamGeometry) -> None:
-    """Refuses a source that moves along the axis: views a turn apart would count as repeated."""
+def fdk_orbit(geometry: ConeBeamGeometry) -> tuple[Orbit, np.ndarray]:
+    """The orbit of a scan that filtered back-projection can do, and its [views, U] redundancy weights.
+
+    Raises:
+        InputError: when it is none: a source that moves along the axis, whose views a turn apart would count as
+            repeated, and what Orbit and redundancy_weights refuse.
+    """
     travel_mm = float(np.ptp(geometry.source_mm[:, 2]))
     isocentre_mm = np.linalg.norm(geometry.source_mm[:, :2], axis=1)
     detector_mm = np.linalg.norm((geometry.detector_centre_mm - geometry.source_mm)[:, :2], axis=1)
@@ -80,6 +84,8 @@ def _refuse_helix(geometry: ConeBeamGeometry) -> None:
             f"moves by {travel_mm:.3g} mm along the axis of rotation.",
             "Filtered back-projection needs a circle; use an iterative method.",
         )
+    orbit = Orbit.of(geometry)
+    return orbit, redundancy_weights(orbit)
 
 
 def _centred(projections: torch.Tensor, geometry: ConeBeamGeometry) -> tuple[torch.Tensor, ConeBeamGeometry]:

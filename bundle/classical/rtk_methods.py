@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from bundle.classical.cgls import CGLS
-from bundle.classical.fdk import FDK
-from bundle.classical.orbit import Orbit
+from bundle.classical.fdk import FDK, fdk_orbit
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
 from bundle.rtk.geometry import faces_source, to_rtk, with_real_detector
@@ -67,9 +66,10 @@ class RTKFDK(FDK):
         """Reconstructs [B, views, V, U] to [B, 1, X, Y, Z]; initial is not used.
 
         Raises:
-            InputError: when the arc is shorter than half a turn and the fan, which RTK's Parker weights need.
+            InputError: as FDK, and when the arc is shorter than half a turn and the fan, which RTK's Parker weights
+                need.
         """
-        orbit = Orbit.of(geometry)
+        orbit, _ = fdk_orbit(geometry)
         needed = np.pi + 2 * float(np.abs(orbit.fan_rad).max())
         if orbit.arc_rad < needed:
             raise InputError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bundle.arguments import is_true
 from bundle.atomic import check_output
 from bundle.data.ct_formats import NIFTI_SUFFIXES
 from bundle.data.ct_volume import write_hu
@@ -38,7 +39,7 @@ class VolumeOutput:
     ) -> None:
         self.path = Path(path)
         self.format = output_format
-        self.overwrite = overwrite
+        self.overwrite = is_true(overwrite, "overwrite")
         self.source = source
 
     def check(self) -> None:

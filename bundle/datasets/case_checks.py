@@ -45,6 +45,8 @@ def _problem(case: RawCase, namesakes: Sequence[RawCase], source: Path, labels: 
         return InputError(images, f"are {len(namesakes)} cases of one name, {case.name}.", "Rename all but one.")
     if not labels:
         case = replace(case, label=None)
+    elif case.label_problem:
+        return case.label_problem
     # Links first: what lies elsewhere is none of ours to open.
     for raw in (case.image, case.label):
         if raw is not None and not is_inside(raw.path, source):

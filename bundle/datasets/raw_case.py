@@ -41,6 +41,7 @@ class RawCase:
         image: the CT.
         label: its segmentation, where there is one.
         problem: why it cannot be used.
+        label_problem: why it cannot be used with its label.
         is_case: False where the problem is that of an archive or a folder, the cases in which are not known.
     """
 
@@ -49,6 +50,7 @@ class RawCase:
     image: RawFile
     label: RawFile | None = None
     problem: InputError | None = None
+    label_problem: InputError | None = None
     is_case: bool = True
 
 

@@ -24,6 +24,7 @@ from bundle.metrics.image_quality import psnr, quality
 from bundle.metrics.overlap import overlap_rows
 from bundle.physics.attenuation import hu_to_unit
 from bundle.report.numbers import plain
+from bundle.segmentation.frame import turned
 
 __all__ = ["Score", "Scorer"]
 
@@ -183,7 +184,9 @@ class Scorer:
 
     def _quality(self, reconstruction: Reconstruction, volume: Volume, truth: Volume) -> dict[str, Any]:
         """Image quality with its provenance: as measured when it was reconstructed, or of the files."""
-        one, other = (hu_to_unit(values, self.hu_window).astype(np.float32) for values in (volume[0], truth[0]))
+        # VIF is that of axial slices, however the files are stored.
+        upright = (turned(values, truth[1], "LPS").values for values in (volume[0], truth[0]))
+        one, other = (hu_to_unit(values, self.hu_window).astype(np.float32) for values in upright)
         known = dict(reconstruction.quality)
         figures = {name: _number(known.get(name)) for name in _QUALITY}
         recorded = figures["psnr_db"]

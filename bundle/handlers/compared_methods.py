@@ -68,9 +68,11 @@ class ComparedMethods:
     """
 
     def __init__(
-        self, methods: Mapping[str, Method | None], refinements: Mapping[str, Method | None] | None = None
+        self,
+        methods: Mapping[str, Method | None] | None = None,
+        refinements: Mapping[str, Method | None] | None = None,
     ) -> None:
-        self.methods = {name: method for name, method in methods.items() if method is not None}
+        self.methods = {name: method for name, method in (methods or {}).items() if method is not None}
         self.refinements = {name: method for name, method in (refinements or {}).items() if method is not None}
         if set(self.methods) & set(self.refinements):
             raise ValueError("a method and a refinement have the same name.")

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bundle.classical import FDK
+from bundle.classical.rtk_methods import RTKFDK
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry, circular
 from bundle.phantoms import Ellipsoid, line_integrals, voxelise
@@ -136,10 +137,11 @@ def test_jitter_of_the_orbit_is_none_of_that():
         (lambda: moved(orbit(np.tile(TURN, 3)), np.linspace(-70, 70, 3 * len(TURN))), "moves by 140 mm along the axis"),
     ],
 )
-def test_scans_that_it_cannot_do_are_refused(make, message):
+@pytest.mark.parametrize("method", [FDK(), RTKFDK()], ids=["own", "rtk"])
+def test_scans_that_it_cannot_do_are_refused(method, make, message):
     geometry = make()
     with pytest.raises(InputError, match=message):
-        FDK()(torch.zeros(1, geometry.num_views, *geometry.detector_shape), geometry)
+        method(torch.zeros(1, geometry.num_views, *geometry.detector_shape), geometry)
 
 
 @pytest.mark.parametrize("options", [{"hann_cut": 0.0}, {"hann_cut": 1.5}, {"extend": -0.1}])

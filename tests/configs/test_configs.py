@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from bundle.checkpoint import read_checkpoint, save_checkpoint
+from bundle.physics.attenuation import MU_WATER_PER_MM
 from bundle.tables import read_rows
 from tests.conftest import ROOT
 from tests.workflows import DEMO, STAGES, TRAIN, command_line, refused, run, small, torchrun, workflow
@@ -62,6 +63,24 @@ def test_switches_are_off_by_the_word_false(tmp_path):
         if hasattr(handler, "overwrite")
     ]
     assert not any(saver.overwrite for saver in savers)
+
+
+def test_refinement_knows_what_the_beam_makes_of_water(tmp_path):
+    pytest.importorskip("spekpy", reason="needs spekpy")
+    spectrum = {"_target_": "bundle.physics.spectrum.tube_spectrum", "kvp": 80.0, "aluminium_mm": 2.5}
+    beam = {"_target_": "bundle.physics.beam_hardening.PolychromaticBeam", "spectrum": spectrum}
+    acquisition = {"_target_": "bundle.physics.acquisition.Acquisition", "beam": beam}
+    for given in (None, acquisition):
+        parsed = workflow(EVALUATE, "evaluating", **small(tmp_path, acquisition=given)).parser.get_parsed_content
+        expected = MU_WATER_PER_MM if given is None else parsed("acquisition").mu_water_per_mm
+        assert parsed("refinements#deepsparse+sart").mu_water_per_mm == expected
+    assert expected > 1.05 * MU_WATER_PER_MM
+
+
+def test_compared_methods_can_be_left_out(tmp_path):
+    changes = small(tmp_path, methods="$None", refinements="$None", denoise_blocks=0, checkpoint=None, view_counts=[4])
+    run(EVALUATE, "evaluating", **changes)
+    assert {row["method"] for row in read_rows(tmp_path / "out" / "metrics.csv")} == {"deepsparse"}
 
 
 def test_train_and_inference_share_the_network_and_the_ct_transforms():

@@ -124,6 +124,8 @@ def test_only_a_folder_of_dicom_files_is_replaced(tmp_path):
     write(folder)
     with pytest.raises(InputError, match="exists already"):
         VolumeOutput(folder, "dicom").check()
+    with pytest.raises(InputError, match="exists"):
+        VolumeOutput(folder, "dicom", overwrite="false").check()
     target = VolumeOutput(folder, "dicom", overwrite=True)
     target.check()
     target.write(volume()[:, :, :3], oblique(), "fdk")

@@ -112,6 +112,7 @@ def test_labels_beside_images_are_no_cases(tmp_path):
     assert [cases[name].label.path.name for name in "abc"] == ["a_labels.nii.gz", "b_seg.nii.gz", "c_label.nii.gz"]
     np.testing.assert_array_equal(DATASETS["folder"].read(cases["a"], True).label, shown.label)
     assert "several labels" in str(cases["d"].problem)
+    assert not [case.problem for case in find_cases("folder", tmp_path, labels=False) if case.problem]
     assert len(source_files(cases["a"])) == 2
 
 

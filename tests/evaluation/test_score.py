@@ -120,6 +120,19 @@ def test_scores_of_killed_runs_are_made_again(make, scorer, tmp_path):
     assert scorer(make(chest(shift=1))) == first
 
 
+@pytest.mark.parametrize("axcodes", ["PIR", "RSA"])
+def test_quality_does_not_depend_on_how_files_are_stored(make, tmp_path, axcodes):
+    """VIF is that of axial slices."""
+    found = []
+    for axes in ("LPS", axcodes):
+        truth, volume = (chest(shift).repeat(2, 0).repeat(2, 1).repeat(2, 2) for shift in (0, 1))
+        one = make(volume, axes)
+        save(truth, one.truth, axes)
+        found.append(Scorer(BoxLungs(), tmp_path / axes, WINDOW)(one).quality["vif"])
+    assert 0 < found[0] < 1
+    assert found[1] == pytest.approx(found[0], rel=1e-6)
+
+
 def test_figures_that_were_measured_at_the_reconstruction_are_kept(make, tmp_path):
     """With their provenance, unless they are of another volume, as the figures of the files themselves tell."""
     from dataclasses import replace

@@ -105,6 +105,17 @@ def test_small_part(tmp_path, monkeypatch, capsys, data_set):
         ablations.main()
 
 
+def test_what_a_table_varies_goes_before_what_all_have(tmp_path, data_set, monkeypatch):
+    given = {}
+    monkeypatch.setattr(ablations, "run", lambda files, run_id, **settings: given.update({run_id: settings}))
+    changes = {"low_resolution": 16, "codes": 8, "items_per_epoch": 8, "max_epochs": 1}
+    finer = Training("r40", "scratch", changes={"low_resolution": 40})
+    ablations.train(finer, 0, tmp_path, str(data_set), changes)
+    ablations.evaluate(finer, 0, tmp_path, str(data_set), changes)
+    for settings in (given["training"], given["evaluating"]):
+        assert (settings["low_resolution"], settings["codes"]) == (40, 8)
+
+
 def test_two_processes_share_the_trainings(tmp_path, monkeypatch):
     """What one is at the other leaves, with what starts from it, and goes on when that is finished."""
     ours, other = [], ("pretrain",)
