@@ -79,7 +79,7 @@ def unpack_state(folder: str | os.PathLike, ckpt_dir: str | os.PathLike) -> Path
         The checkpoint.
 
     Raises:
-        InputError: when files are missing or damaged, or a checkpoint of a later epoch is there already.
+        InputError: when files are missing or damaged, or a checkpoint of that epoch or a later one is there already.
     """
     folder = Path(folder)
     listing = read_json_object(folder / _LISTING)
@@ -109,6 +109,8 @@ def unpack_state(folder: str | os.PathLike, ckpt_dir: str | os.PathLike) -> Path
     latest = max(found, default=packed_epoch)
     if latest > packed_epoch:
         raise InputError(ckpt_dir, f"has {found[latest].name}, which is later.", "Train on with it, or remove it.")
+    if target.exists():  # perhaps in full precision
+        raise InputError(target, "is there already.", "Train on with it, or remove it.")
     whole = _mapped(frame, put_back, lambda value: isinstance(value, dict) and set(value) == {_TENSOR})
     save_checkpoint(whole, target)
     return target

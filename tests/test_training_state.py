@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 
 import pytest
@@ -69,6 +70,15 @@ def test_half_precision_loses_little_and_the_rest_nothing(tmp_path, trained):
         else:
             assert after[name] == value, name
     assert changed > 3
+
+
+def test_an_exact_checkpoint_is_not_replaced_by_its_copy(tmp_path, trained):
+    shutil.copytree(trained / STAGE, tmp_path / "own")
+    pack_state(tmp_path / "own", tmp_path / "packed")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "own").iterdir()}
+    with pytest.raises(InputError, match=r"checkpoint_epoch=\d\.pt: is there already"):
+        unpack_state(tmp_path / "packed", tmp_path / "own")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "own").iterdir()} == before
 
 
 def test_a_later_state_replaces_an_earlier_one(tmp_path, trained):

@@ -14,6 +14,8 @@ __all__ = ["check_compressed", "data_files"]
 
 _HEADER_BYTES = 65536
 _BLOCK_BYTES = 1 << 22
+_PIXELS = "ElementDataFile"  # MetaImage's field for the file with the voxels, the last of a header
+_ONCE = ("datafile", "elementdatafile", "compresseddata", "compresseddatasize", "dimsize", "elementtype", "headersize")
 _ELEMENT_BYTES = {
     "MET_CHAR": 1,
     "MET_UCHAR": 1,
@@ -45,7 +47,7 @@ def data_files(path: Path) -> list[Path]:
         return _meta_image_data(path)
     if suffix in (".nrrd", ".nhdr"):
         entries, _ = _header(path, ":")
-        name = entries.get("data file", entries.get("datafile"))
+        name = entries.get("datafile")
         if name is not None or suffix == ".nhdr":  # either suffix may name a file, whatever it promises
             return [_beside(path, name or "")]
     return []
@@ -83,9 +85,10 @@ def check_compressed(path: Path) -> None:
 
 
 def _header(path: Path, separator: str) -> tuple[dict[str, str], int]:
-    """Entries by their names in small letters, and the offset of what follows ElementDataFile.
+    """Entries by their names in small letters, without spaces, and the offset of what follows ElementDataFile.
 
     Lines, and at an empty one the headers of NRRD files, end where ITK sees them end, as it opens the file they name.
+    Where ITK could see another file named than is seen here, the header is refused.
     """
     try:
         with open(path, "rb") as file:
@@ -96,10 +99,18 @@ def _header(path: Path, separator: str) -> tuple[dict[str, str], int]:
     offset = 0
     for line in io.BytesIO(head):
         offset += len(line)
+        if separator == ":" and line in (b"\n", b"\r\n"):
+            return entries, offset
         key, found, value = line.decode("latin-1").partition(separator)
+        if separator == ":" and (key.startswith("#") or value.startswith("=")):
+            continue  # NRRD's comments and notes
+        name = key.replace(" ", "").strip().lower()
+        odd = separator == "=" and (":" in key or (name == _PIXELS.lower() and key.strip() != _PIXELS))
+        if odd or (name in entries and name in _ONCE):
+            raise InputError(path, f"is ambiguous where it says {line[:60]!r}.", "Write each field once, as ITK does.")
         if found:
-            entries[key.strip().lower()] = value.lstrip("=").strip()
-        if key.strip().lower() == "elementdatafile" or (separator == ":" and line in (b"\n", b"\r\n")):
+            entries[name] = value.strip()
+        if separator == "=" and name == _PIXELS.lower():
             return entries, offset
     if separator == ":" and len(head) == _HEADER_BYTES:
         raise InputError(path, f"has a header of more than {_HEADER_BYTES} bytes.", "Shorten it.")

@@ -17,6 +17,8 @@ import bundle
 from bundle.atomic import PARTIAL_PREFIX
 from bundle.checkpoint import read_checkpoint, save_checkpoint
 from bundle.checksums import file_sha256
+from bundle.data.detached_data import data_files
+from bundle.data.dicom_series import dicom_files
 from bundle.errors import InputError
 
 __all__ = ["KeptOnDisk"]
@@ -79,9 +81,17 @@ def _made_of(item: dict[str, Any]) -> str:
     """A digest of an item: another data set's file of the same name, or a corrected one, makes another item."""
     parts = []
     for name, value in sorted(item.items()):
-        is_file = isinstance(value, (str, Path)) and os.path.isfile(value)
-        parts.append(f"{name} {_contents(str(value), os.stat(value).st_mtime_ns) if is_file else value}")
+        files = _files(Path(value)) if isinstance(value, (str, Path)) else []
+        contents = " ".join(_contents(str(file), os.stat(file).st_mtime_ns) for file in files)
+        parts.append(f"{name} {contents or value}")
     return _digest("\n".join(parts))
+
+
+def _files(path: Path) -> list[Path]:
+    """The files that a volume is read from: a header with what it names, or a series' slices; none of anything else."""
+    if os.path.isdir(path):
+        return dicom_files(path)
+    return [path, *data_files(path)] if os.path.isfile(path) else []
 
 
 @lru_cache(maxsize=4096)
@@ -94,8 +104,10 @@ def _digest(text: str) -> str:
 
 
 def _halved(item: dict[str, Any]) -> dict[str, Any]:
-    """The item's plain values and tensors."""
-    plain = {key: torch.as_tensor(v).as_subclass(torch.Tensor) if hasattr(v, "shape") else v for key, v in item.items()}
+    """The item's plain values and tensors, on the CPU, where those that are read come to be."""
+    plain = {
+        key: torch.as_tensor(v).as_subclass(torch.Tensor).cpu() if hasattr(v, "shape") else v for key, v in item.items()
+    }
     return {
         key: v.half() if isinstance(v, torch.Tensor) and v.dtype == torch.float32 and v.numel() > _HALVED else v
         for key, v in plain.items()

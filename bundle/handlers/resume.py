@@ -45,13 +45,14 @@ class ResumeTraining:
     Args:
         ckpt_dir: folder of the training checkpoints.
         load_dict: what to restore besides the trainer, as it was saved; RunSettings are compared.
-        enabled: if false, remove the checkpoints in the folder and start anew.
+        enabled: if false, remove the checkpoints in the folder and start anew; but go on where torchrun starts the
+            processes of a run again.
     """
 
     def __init__(self, ckpt_dir: str | os.PathLike, load_dict: dict[str, Any], enabled: bool = True) -> None:
         self.ckpt_dir = Path(ckpt_dir)
         self.load_dict = dict(load_dict)
-        self.enabled = is_true(enabled, "resume")
+        self.enabled = is_true(enabled, "resume") or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
     def attach(self, engine: Engine) -> None:
         """Restores when the engine starts, the engine itself included."""

@@ -193,6 +193,37 @@ def test_unreadable_files(tmp_path, name, content, message):
     assert name in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("a.mha", "elementdatafile = ok.raw\nElementDataFile = ../secret.raw\n"),
+        ("a.mha", "ElementDataFile : ../secret.raw\nElementDataFile = ok.raw\n"),
+        ("a.mha", "DimSize = 1 1 1\nElementDataFile = ok.raw\n"),
+        ("a.mha", "CompressedData = True\ncompresseddata = False\nElementDataFile = ok.raw\n"),
+        ("a.nhdr", "data file: ok.raw\ndatafile: ../secret.raw\n"),
+        ("a.nrrd", "datafile: ../secret.raw\ndata file: ok.raw\n"),
+    ],
+)
+def test_headers_that_can_be_read_in_two_ways_are_refused(tmp_path, name, fields):
+    meta = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementSpacing = 9 9 9\nElementType = MET_SHORT\n"
+    nrrd = "NRRD0004\n# a: note\n# a: note\ntype: short\ndimension: 3\nsizes: 2 2 2\nspacings: 9 9 9\nencoding: raw\n"
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for raw in (folder / "ok.raw", tmp_path / "secret.raw"):
+        raw.write_bytes(bytes(16))
+    (folder / name).write_text((meta if name.endswith("mha") else nrrd) + fields + "\n")
+    with pytest.raises(InputError, match="is ambiguous where it says"):
+        read_ct(folder / name)
+
+
+def test_notes_of_nrrd_name_no_files(tmp_path):
+    header = "NRRD0004\ntype: short\ndimension: 3\nsizes: 2 2 2\nspacings: 9 9 9\nencoding: raw\n"
+    (tmp_path / "a.nhdr").write_text(header + "data file:=ok.raw\ndata file: ../x.raw\n\n")
+    (tmp_path / "ok.raw").write_bytes(bytes(16))
+    with pytest.raises(InputError, match="outside its folder"):
+        read_ct(tmp_path / "a.nhdr")
+
+
 def test_truncated_file(tmp_path):
     path = save(tmp_path / "cut.nii.gz", np.random.RandomState(0).normal(0, 500, (30, 30, 30)).astype(np.float32))
     path.write_bytes(path.read_bytes()[:2000])

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
 
 from bundle.atomic import PARTIAL_PREFIX
 from bundle.data.kept_on_disk import KeptOnDisk
+from tests.scanners.vendor_files import write_mha_stack
 
 
 class Maker:
@@ -63,6 +66,36 @@ def test_other_contents_make_items_of_their_own(tmp_path):
         path.write_text(content)
         KeptOnDisk(maker, tmp_path / "kept")({"case": "ct-1", "seed": 1, "image": str(path)})
     assert len(maker.made) == 3
+
+
+@pytest.mark.parametrize("kind", ["mhd", "dicom"])
+def test_contents_are_those_of_all_files_of_a_volume(tmp_path, kind):
+    """Also of the one that a header names, and of the slices of a series, wherever they lie."""
+    maker = Maker()
+
+    def make(folder: str, *changed: int) -> None:
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        values = np.zeros((2, 3, 4), np.uint16)
+        values.flat[list(changed)] = 1
+        if kind == "mhd":
+            write_mha_stack(place / "ct.mhd", values)
+        for number, image in enumerate(values) if kind == "dicom" else ():
+            (place / f"{number}.dcm").write_bytes(image.tobytes())
+        image = place / "ct.mhd" if kind == "mhd" else place
+        KeptOnDisk(maker, tmp_path / "kept")({"case": "ct", "seed": 1, "image": str(image)})
+
+    for folder, *changed in (("one",), ("one",), ("moved",), ("one", 5), ("one", 20)):
+        make(folder, *changed)
+    assert len(maker.made) == 3
+
+
+def test_items_that_are_made_lie_where_those_that_are_read_do(tmp_path, monkeypatch):
+    """On the CPU: one of each in a batch on a GPU would not fit together."""
+    moved = []
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: moved.append(tensor.shape) or tensor)
+    KeptOnDisk(Maker(), tmp_path)({"case": "a", "seed": 1})
+    assert sorted(moved) == [(1, 20, 20, 20), (5,)]
 
 
 def test_what_another_process_is_writing_is_left_alone(tmp_path):

@@ -75,6 +75,14 @@ def test_resume_can_be_switched_off(tmp_path, off):
     assert anew.trainer.state.epoch == 1
 
 
+def test_a_run_that_torchrun_starts_again_goes_on(tmp_path, monkeypatch):
+    """With the same command, which may have been to start anew."""
+    run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=2))
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    again = run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=3, resume=False))
+    assert again.trainer.state.iteration == 6
+
+
 def test_checkpoint_of_another_network_is_refused(tmp_path):
     run([*STAGES["pretrain"], DEMO], **small(tmp_path))
     with refused(r"checkpoint_epoch=1\.pt.*another architecture: misshapen"):
@@ -112,6 +120,7 @@ def test_another_runs_checkpoints_are_refused(tmp_path):
     """The same stage with other data or views is another run, and must not pass for a finished one."""
     run([*STAGES["pretrain"], DEMO], **small(tmp_path, max_epochs=1))
     changes = {"num_sparse": [6], "preset": "knee", "learning_rate": 1e-5, "batch_size": 4, "acquisition": NOISY}
+    changes |= {"low_resolution": 5, "freeze": ["encoder"], "prepared_projections": False}
     changes["val_num_sparse"] = 5  # the best score so far is of another task
     for name, value in changes.items():
         with refused(rf"checkpoint_epoch=1\.pt.*other settings: {name} .*now"):
