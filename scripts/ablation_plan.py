@@ -43,6 +43,10 @@ def _prior(method: str, **options: Any) -> dict[str, Any]:
 _TV = _prior("tv", weight=0.01, iterations=60, coarse_iterations=[60])
 
 
+_LAST = "@network_def.point_decoder.layers[-1][0].weight"
+_SILENCED = [f"${_LAST}.data.zero_()", "$@train#trainer.run()"]  # what a random network adds to its prior varies
+
+
 def _scratch(name: str, overlays: tuple[str, ...] = (ANNEALED,), **changes: Any) -> Training:
     return Training(name, "scratch", changes=changes, overlays=overlays)
 
@@ -60,7 +64,9 @@ RECIPES = {
     ),
     "prior by FDK": _scratch("prior_fdk", **_prior("fdk")),
     "prior by total variation": _scratch("prior", **_TV),
-    "prior by total variation, nothing learnt": _scratch("prior_untrained", learning_rate=0.0, **_TV),
+    "prior by total variation, and nothing else": _scratch(
+        "prior_alone", learning_rate=0.0, max_epochs=1, training=_SILENCED, **_TV
+    ),
 }
 
 

@@ -72,7 +72,7 @@ def test_small_part(tmp_path, monkeypatch, capsys, data_set):
     """Run, stopped and gone on with: finished trainings and scores stay as they are."""
     trainings, rows = ablations.plan()
     wanted = ["pretrain", "step1_0.5", "step2_0.5", "scratch_0.5", "step1_views_mixed", "step2_views_mixed"]
-    wanted += ["codebooks", "gradient", "constant1e-3", "averaged", "prior_fdk", "prior_untrained"]
+    wanted += ["codebooks", "gradient", "constant1e-3", "averaged", "prior_fdk", "prior_alone"]
     part = [training for training in trainings if training.name in wanted]
     monkeypatch.setattr(ablations, "plan", lambda: (part, [row for row in rows if row.training in wanted]))
     arguments = ["ablations", "--dataset_dir", str(data_set), "--output", str(tmp_path / "out"), "--epochs", "1"]
