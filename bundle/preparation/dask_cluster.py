@@ -22,7 +22,7 @@ _CONNECT_S = 10.0
 _CHECK_EVERY_S = 5.0
 _WITHOUT_WORKERS_S = 60.0  # supervised workers are back within seconds after they died
 _IN_FLIGHT_PER_THREAD = 2
-_SETTLED_S = 1.0
+_SETTLED_S = 2.0
 _LOADED_AT = time.monotonic()  # on a worker: as its first task arrives
 
 
