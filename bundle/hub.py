@@ -52,12 +52,10 @@ def weights_file(source: str, name: str | None = None, revision: str | None = No
         # Where there are several, the name may be the zip's.
         within = name if is_given or any(str(name) in member for member in members) else None
         chosen = choose(members, within, str(path))
-        for member in (_configuration(chosen, members), chosen):
-            if member is not None:
-                extracted = Path(folder) / PurePosixPath(member).name
-                with archive.open(member) as compressed, open(extracted, "wb") as file:
-                    shutil.copyfileobj(compressed, file)
-        yield extracted
+        for member in filter(None, (chosen, _configuration(chosen, members))):
+            with archive.open(member) as compressed, open(Path(folder) / PurePosixPath(member).name, "wb") as file:
+                shutil.copyfileobj(compressed, file)
+        yield Path(folder) / PurePosixPath(chosen).name
 
 
 def choose(files: Sequence[str], name: str | None, source: object, suffixes: tuple[str, ...] = WEIGHTS_SUFFIXES) -> str:

@@ -15,7 +15,7 @@ __all__ = ["check_compressed", "data_files"]
 _HEADER_BYTES = 65536
 _BLOCK_BYTES = 1 << 22
 _PIXELS = "ElementDataFile"  # MetaImage's field for the file with the voxels, the last of a header
-_ONCE = ("datafile", "elementdatafile", "compresseddata", "compresseddatasize", "dimsize", "elementtype", "headersize")
+_ONCE = ("elementdatafile", "compresseddata", "compresseddatasize", "dimsize", "elementtype", "headersize")
 _ELEMENT_BYTES = {
     "MET_CHAR": 1,
     "MET_UCHAR": 1,
@@ -46,8 +46,7 @@ def data_files(path: Path) -> list[Path]:
     if suffix in (".mhd", ".mha"):
         return _meta_image_data(path)
     if suffix in (".nrrd", ".nhdr"):
-        entries, _ = _header(path, ":")
-        name = entries.get("datafile")
+        name = _nrrd_data_file(path)
         if name is not None or suffix == ".nhdr":  # either suffix may name a file, whatever it promises
             return [_beside(path, name or "")]
     return []
@@ -64,7 +63,7 @@ def check_compressed(path: Path) -> None:
     """
     if path.suffix.lower() not in (".mhd", ".mha"):
         return
-    entries, _ = _header(path, "=")
+    entries, _ = _meta_image_header(path)
     if not _is_compressed(entries):
         return
     data, offset = _meta_image_voxels(path)
@@ -84,37 +83,57 @@ def check_compressed(path: Path) -> None:
         raise _truncated(path, data, held, expected)
 
 
-def _header(path: Path, separator: str) -> tuple[dict[str, str], int]:
-    """Entries by their names in small letters, without spaces, and the offset of what follows ElementDataFile.
-
-    Lines, and at an empty one the headers of NRRD files, end where ITK sees them end, as it opens the file they name.
-    Where ITK could see another file named than is seen here, the header is refused.
-    """
+def _head(path: Path) -> bytes:
+    """The beginning of a file, which holds its header."""
     try:
         with open(path, "rb") as file:
-            head = file.read(_HEADER_BYTES)
+            return file.read(_HEADER_BYTES)
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror}).", "Copy or download it again.") from error
+
+
+def _ambiguous(path: Path, line: bytes) -> InputError:
+    """ITK could see another file named than is seen here."""
+    return InputError(path, f"is ambiguous where it says {line[:60]!r}.", "Write each field once, as ITK does.")
+
+
+def _meta_image_header(path: Path) -> tuple[dict[str, str], int]:
+    """Entries by their names in small letters, and the offset of what follows ElementDataFile.
+
+    Lines end where ITK sees them end, as it opens the file they name.
+    """
     entries: dict[str, str] = {}
     offset = 0
-    for line in io.BytesIO(head):
+    for line in io.BytesIO(_head(path)):
         offset += len(line)
-        if separator == ":" and line in (b"\n", b"\r\n"):
-            return entries, offset
-        key, found, value = line.decode("latin-1").partition(separator)
-        if separator == ":" and (key.startswith("#") or value.startswith("=")):
-            continue  # NRRD's comments and notes
+        key, found, value = line.decode("latin-1").partition("=")
         name = key.replace(" ", "").strip().lower()
-        odd = separator == "=" and (":" in key or (name == _PIXELS.lower() and key.strip() != _PIXELS))
-        if odd or (name in entries and name in _ONCE):
-            raise InputError(path, f"is ambiguous where it says {line[:60]!r}.", "Write each field once, as ITK does.")
+        is_last = name == _PIXELS.lower()
+        if ":" in key or (is_last and key.strip() != _PIXELS) or (name in entries and name in _ONCE):
+            raise _ambiguous(path, line)
         if found:
             entries[name] = value.strip()
-        if separator == "=" and name == _PIXELS.lower():
-            return entries, offset
-    if separator == ":" and len(head) == _HEADER_BYTES:
-        raise InputError(path, f"has a header of more than {_HEADER_BYTES} bytes.", "Shorten it.")
+        if is_last:
+            break
     return entries, offset
+
+
+def _nrrd_data_file(path: Path) -> str | None:
+    """What a header says of the file with the voxels; None if nothing. It ends at the first empty line."""
+    head = _head(path)
+    named: str | None = None
+    for line in io.BytesIO(head):
+        if line in (b"\n", b"\r\n"):
+            return named
+        key, found, value = line.decode("latin-1").partition(":")
+        is_field = found and not key.startswith("#") and not value.startswith("=")  # no comment and no note
+        if is_field and key.replace(" ", "").strip().lower() == "datafile":
+            if named is not None:
+                raise _ambiguous(path, line)
+            named = value.strip()
+    if len(head) == _HEADER_BYTES:
+        raise InputError(path, f"has a header of more than {_HEADER_BYTES} bytes.", "Shorten it.")
+    return named
 
 
 def _beside(path: Path, name: str) -> Path:
@@ -135,7 +154,7 @@ def _beside(path: Path, name: str) -> Path:
 
 
 def _meta_image_data(path: Path) -> list[Path]:
-    entries, _ = _header(path, "=")
+    entries, _ = _meta_image_header(path)
     data, offset = _meta_image_voxels(path)
     if _is_compressed(entries):
         # Without a stated size only decompression can tell.
@@ -150,7 +169,7 @@ def _meta_image_data(path: Path) -> list[Path]:
 
 def _meta_image_voxels(path: Path) -> tuple[Path, int]:
     """The file that holds the voxels, and where in it they start."""
-    entries, offset = _header(path, "=")
+    entries, offset = _meta_image_header(path)
     name = entries.get("elementdatafile", "")
     if name.upper() == "LOCAL":
         return path, offset

@@ -17,8 +17,7 @@ import bundle
 from bundle.atomic import PARTIAL_PREFIX
 from bundle.checkpoint import read_checkpoint, save_checkpoint
 from bundle.checksums import file_sha256
-from bundle.data.detached_data import data_files
-from bundle.data.dicom_series import dicom_files
+from bundle.data.volume_files import volume_files
 from bundle.errors import InputError
 
 __all__ = ["KeptOnDisk"]
@@ -81,17 +80,11 @@ def _made_of(item: dict[str, Any]) -> str:
     """A digest of an item: another data set's file of the same name, or a corrected one, makes another item."""
     parts = []
     for name, value in sorted(item.items()):
-        files = _files(Path(value)) if isinstance(value, (str, Path)) else []
+        is_volume = isinstance(value, (str, Path)) and os.path.exists(value)
+        files = volume_files(Path(value)) if is_volume else []
         contents = " ".join(_contents(str(file), os.stat(file).st_mtime_ns) for file in files)
         parts.append(f"{name} {contents or value}")
     return _digest("\n".join(parts))
-
-
-def _files(path: Path) -> list[Path]:
-    """The files that a volume is read from: a header with what it names, or a series' slices; none of anything else."""
-    if os.path.isdir(path):
-        return dicom_files(path)
-    return [path, *data_files(path)] if os.path.isfile(path) else []
 
 
 @lru_cache(maxsize=4096)

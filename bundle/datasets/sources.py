@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from bundle.checksums import file_sha256
-from bundle.data.detached_data import data_files
-from bundle.data.dicom_series import dicom_files
+from bundle.data.volume_files import volume_files
 from bundle.datasets.archives import extracted
 from bundle.datasets.raw_case import RawCase
 
@@ -27,10 +25,8 @@ def source_files(case: RawCase) -> list[Path]:
             continue
         elif raw.member is not None:
             files.append(raw.path)
-        elif os.path.isdir(raw.path):
-            files.extend(dicom_files(raw.path))
         else:
-            files.extend([raw.path, *data_files(raw.path)])
+            files.extend(volume_files(raw.path))
     return list(dict.fromkeys(files))
 
 

@@ -12,7 +12,7 @@ from bundle.scanners.header_parts import DamagedError, Header, check_length, sta
 from bundle.scanners.tiff_headers import tiff_header
 from bundle.scanners.varian_headers import hnc_header, hnd_header, xim_header
 
-__all__ = ["COPY_AGAIN", "pixel_files", "read_header"]
+__all__ = ["COPY_AGAIN", "read_header"]
 
 COPY_AGAIN = "Copy it again from the scanner."
 _HIS_HEADER = 68
@@ -54,13 +54,6 @@ def _his_header(path: Path) -> Header:
     return Header((1, rows, columns))
 
 
-def pixel_files(path: Path) -> list[Path]:
-    """Files that hold an image: the file itself, and the one that a MetaImage header keeps its pixels in."""
-    if path.suffix.lower() not in (".mha", ".mhd"):
-        return [path]
-    return [path, *data_files(path)]
-
-
 def _mha_entries(path: Path) -> dict[str, str]:
     """MetaImage: lines of "name = value" up to ElementDataFile."""
     entries = {}
@@ -86,7 +79,7 @@ def _mha_header(path: Path) -> Header:
     spacing = lengths.get("ElementSpacing") or lengths.get("ElementSize")
     origin = lengths.get("Offset") or lengths.get("Origin") or lengths.get("Position")
     first = (origin[1], origin[0]) if origin else None
-    data_files(path)
+    data_files(path)  # refuses pixels that are missing, or lie elsewhere
     return Header((frames, rows, columns), stated_pixel(spacing[1], spacing[0]) if spacing else None, first)
 
 

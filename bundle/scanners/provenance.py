@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bundle.checksums import file_sha256
-from bundle.scanners.image_headers import pixel_files
+from bundle.data.detached_data import data_files
 
 __all__ = ["describe_files"]
 
@@ -24,6 +24,6 @@ def describe_files(files: Iterable[Path]) -> list[dict[str, str]]:
     """
     described = []
     for path in files:
-        for part in pixel_files(path):
+        for part in (path, *data_files(path)):
             described.append({"name": part.name, "sha256": file_sha256(part)})
     return described
