@@ -40,7 +40,7 @@ def _prior(method: str, **options: Any) -> dict[str, Any]:
     return {"prior": {"size": 64, "method": method, "options": options, "channels": [8, 32]}}
 
 
-_TV = _prior("tv", weight=0.01, iterations=60, coarse_iterations=[60])
+_TV = _prior("tv", weight_mm=0.01, coarse_iterations=[40])
 # What a random network adds to its prior differs from seed to seed.
 _SILENCED = ["$@network_def.point_decoder.layers[-1][0].weight.data.zero_()", "$@train#trainer.run()"]
 

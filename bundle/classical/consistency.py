@@ -9,10 +9,11 @@ from itertools import islice
 import torch
 
 from bundle.classical.cgls import cgls_iterates
+from bundle.classical.noise_variance import noise_variance
 from bundle.classical.sart import MOST_SUBSETS, SubsetSteps
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
-from bundle.physics.attenuation import MU_WATER_PER_MM, attenuation_per_unit_mm
+from bundle.physics.attenuation import MU_WATER_PER_MM
 from bundle.physics.noise import DetectorNoise
 from bundle.projector import ConeBeamProjector
 
@@ -68,8 +69,7 @@ class DataConsistency:
         """Expected variance of each projection value, [B, views, V, U] in (value times mm)^2; None without noise."""
         if self.noise is None:
             return None
-        per_mm = attenuation_per_unit_mm(self.hu_window, self.mu_water_per_mm)
-        return self.noise.variance(projections * per_mm) / per_mm**2
+        return noise_variance(self.noise, projections, self.hu_window, self.mu_water_per_mm)
 
     def __call__(
         self, projections: torch.Tensor, geometry: ConeBeamGeometry, initial: torch.Tensor | None = None

@@ -12,6 +12,7 @@ from torch import nn
 
 from bundle.classical.methods import make_method
 from bundle.classical.total_variation import TotalVariation
+from bundle.geometry import circular
 from bundle.matrix_geometry import geometry_of_matrices
 from bundle.networks.scripted_tv import reconstruct
 from bundle.physics.attenuation import normalised_to_unit_integral
@@ -57,9 +58,10 @@ class ClassicalPrior(nn.Module):
         self.unit_mm = normalised_to_unit_integral(1.0)
         self.solver = make_method(method, **(options or {}))
         # What TorchScript can hold of it; no iterations where it cannot.
-        self.weight, self.iterations = 0.0, [0]
+        self.weight_mm, self.iterations = 0.0, [0]
         if isinstance(self.solver, TotalVariation):
-            self.weight = float(self.solver.weight)
+            grid = circular([0.0], 1e6, 2e6, (1, 1), (1.0, 1.0), [size] * 3, [side / size for side in volume_size_mm])
+            self.weight_mm = self.solver.weight_for(grid)
             self.iterations = [int(n) for n in (self.solver.iterations, *self.solver.coarse_iterations)]
 
     def forward(
@@ -112,7 +114,7 @@ class ClassicalPrior(nn.Module):
             if sparse_mask is not None:
                 kept = sparse_mask[item].nonzero()[:, 0]
                 views, own = views[kept], own[kept]
-            volumes.append(reconstruct(views, own, self.volume_size_mm, self.size, self.weight, self.iterations))
+            volumes.append(reconstruct(views, own, self.volume_size_mm, self.size, self.weight_mm, self.iterations))
         return torch.stack(volumes).unsqueeze(1).clamp(0.0, 1.0)
 
     def _coarse(self, projections: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ projectors an exported file cannot hold. A group is the rays of one view that sh
 import torch
 import torch.nn.functional as F
 
-from bundle.classical.total_variation import EDGE_STEP, RAY_STEP
+from bundle.classical.total_variation import EDGE_STEP, LEAST_SIDE, MOST_SUBSETS, RAY_STEP
 
 __all__ = ["reconstruct"]
 
@@ -21,8 +21,9 @@ def reconstruct(
     matrices: torch.Tensor,
     volume_size_mm: list[float],
     size: int,
-    weight: float,
+    weight_mm: float,
     iterations: list[int],
+    least_side: int = LEAST_SIDE,
 ) -> torch.Tensor:
     """Reconstructs one scan.
 
@@ -31,34 +32,94 @@ def reconstruct(
         matrices: [views, 3, 4], see ConeBeamGeometry.unit_matrices.
         volume_size_mm: side lengths (x, y, z).
         size: voxels per side.
-        weight: of the total variation.
-        iterations: steps of the grid, then of the grids of half, a quarter, ... the voxels that it starts from.
+        weight_mm: of the total variation.
+        iterations: sweeps of the grid, then of the grids of half, a quarter, ... the voxels that it starts from.
+        least_side: voxels along an axis of the coarsest grid.
 
     Returns:
         [size, size, size].
     """
-    levels = len(iterations)
-    views, rows, columns = integrals_mm.shape
+    sizes = [size]
+    while len(sizes) < len(iterations) and (sizes[-1] + 1) // 2 >= least_side:
+        sizes.append((sizes[-1] + 1) // 2)
+    views = integrals_mm.shape[0]
     volume, along_rays, edges = torch.zeros(1), torch.zeros(1), torch.zeros(1)
-    for level in range(levels - 1, -1, -1):
-        scale = 1 << level
-        pixels = F.avg_pool2d(integrals_mm.unsqueeze(0), scale)[0] if scale > 1 else integrals_mm
-        voxels = size // scale
-        if level == levels - 1:
-            volume = torch.zeros([voxels, voxels, voxels], device=pixels.device)
-            along_rays = torch.zeros_like(pixels).flatten(1)
-            edges = torch.zeros([3, voxels, voxels, voxels], device=pixels.device)
+    for level in range(len(sizes) - 1, -1, -1):
+        side = sizes[level]
+        pixels = _binned(integrals_mm, matrices, volume_size_mm, side)
+        rows, columns = pixels.shape[1], pixels.shape[2]
+        if level == len(sizes) - 1:
+            volume = torch.zeros([side, side, side], device=pixels.device)
+            along_rays = torch.zeros_like(pixels)
+            edges = torch.zeros([3, side, side, side], device=pixels.device)
         else:
-            volume = F.interpolate(volume[None, None], scale_factor=2.0, mode="trilinear", align_corners=False)[0, 0]
-            coarse = along_rays.reshape(1, views, rows // scale // 2, columns // scale // 2)
-            along_rays = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)[0].flatten(1)
-            edges = F.interpolate(edges[None], scale_factor=2.0, mode="nearest")[0]
+            shape = [side, side, side]
+            volume = F.interpolate(volume[None, None], size=shape, mode="trilinear", align_corners=False)[0, 0]
+            coarse = along_rays.unsqueeze(0)
+            along_rays = F.interpolate(coarse, size=[rows, columns], mode="bilinear", align_corners=False)[0]
+            edges = F.interpolate(edges[None], size=shape, mode="nearest")[0]
             for axis in range(3):
-                edges[axis].select(axis, voxels - 1).zero_()
-        volume, along_rays, edges = _minimise(
-            volume, along_rays, edges, pixels, matrices, volume_size_mm, weight, iterations[level]
+                edges[axis].select(axis, side - 1).zero_()
+        flat = along_rays.reshape(views, rows * columns)
+        volume, flat, edges = _minimise(
+            volume, flat, edges, pixels, matrices, volume_size_mm, weight_mm, iterations[level]
         )
+        along_rays = flat.reshape(views, rows, columns)
     return volume
+
+
+def _pixels_per_mm(matrices: torch.Tensor, volume_size_mm: list[float], rows: int, columns: int) -> torch.Tensor:
+    """[views, 2] pixels (v, u) for each mm across the ray at the volume's centre."""
+    sides = torch.tensor(volume_size_mm, device=matrices.device).double()
+    to_mm = matrices[:, :, :3].double() / sides
+    depth = to_mm[:, 2:].square().sum(dim=2).sqrt()
+    normal = to_mm[:, 2:] / depth.unsqueeze(2)
+    across = to_mm[:, :2] - (to_mm[:, :2] * normal).sum(dim=2, keepdim=True) * normal
+    distance = (0.5 * matrices[:, 2, :3].double().sum(dim=1) + matrices[:, 2, 3].double()).abs() / depth[:, 0]
+    half = torch.tensor([0.5 * rows, 0.5 * columns], device=matrices.device).double()
+    return across.square().sum(dim=2).sqrt() / depth / distance.unsqueeze(1) * half
+
+
+def _binned(integrals_mm: torch.Tensor, matrices: torch.Tensor, volume_size_mm: list[float], size: int) -> torch.Tensor:
+    """Averages pixels, as many as fit into a voxel's shadow; see bundle.classical.pixel_binning."""
+    rows, columns = integrals_mm.shape[1], integrals_mm.shape[2]
+    per_mm = _pixels_per_mm(matrices, volume_size_mm, rows, columns).amin(dim=0)
+    voxel_v = volume_size_mm[2] / size
+    voxel_u = min(volume_size_mm[0], volume_size_mm[1]) / size
+    factors = [
+        _largest_divisor(rows, voxel_v * float(per_mm[0].item()) + 1e-3),
+        _largest_divisor(columns, voxel_u * float(per_mm[1].item()) + 1e-3),
+    ]
+    return F.avg_pool2d(integrals_mm.unsqueeze(0), factors)[0]
+
+
+def _largest_divisor(n: int, most: float) -> int:
+    found = 1
+    for f in range(1, int(most) + 1):
+        if n % f == 0:
+            found = f
+    return found
+
+
+def _subsets(views: int, most: int = MOST_SUBSETS) -> list[list[int]]:
+    """Views in subsets, in the order of bundle.classical.sart.interleaved_subsets."""
+    count = min(most, views)
+    stride = max(1, int(round(0.382 * count)))
+    while _has_common_factor(stride, count):
+        stride += 1
+    subsets: list[list[int]] = []
+    for k in range(count):
+        members: list[int] = []
+        for view in range((k * stride) % count, views, count):
+            members.append(view)
+        subsets.append(members)
+    return subsets
+
+
+def _has_common_factor(a: int, b: int) -> bool:
+    while b > 0:
+        a, b = b, a % b
+    return a > 1
 
 
 def _minimise(
@@ -68,12 +129,57 @@ def _minimise(
     integrals_mm: torch.Tensor,
     matrices: torch.Tensor,
     volume_size_mm: list[float],
-    weight: float,
+    weight_mm: float,
     iterations: int,
     ray_weight: float = RAY_STEP,
     edge_weight: float = EDGE_STEP,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     rows, columns, size = integrals_mm.shape[1], integrals_mm.shape[2], volume.shape[0]
+    subsets = _subsets(matrices.shape[0])
+    parts: list[_Groups] = []
+    for members in subsets:
+        parts.append(_groups(matrices[members], rows, columns, size, volume_size_mm))
+    voxel_volume = volume_size_mm[0] * volume_size_mm[1] * volume_size_mm[2] / float(size) ** 3
+    scales = [voxel_volume ** (1 / 3) * size / side for side in volume_size_mm]
+    per_mm = _pixels_per_mm(matrices, volume_size_mm, rows, columns)
+    share = (1.0 / per_mm.prod(dim=1) / voxel_volume ** (2 / 3)).float()
+    target = integrals_mm.flatten(1)
+    sums = torch.zeros_like(target)
+    for k in range(len(subsets)):
+        sums[subsets[k]] = _project(torch.ones_like(volume), parts[k])
+    crossed = sums > 1e-3 * sums.max()  # as in bundle.classical.sart.inverse_sums
+    per_length = torch.where(crossed, 1.0 / sums, torch.zeros_like(sums))
+    scale = (share.unsqueeze(1) * per_length).sqrt()
+    ray_step = ray_weight * torch.where(scale > 0, per_length / scale, torch.zeros_like(scale))
+    most, spread = torch.zeros_like(volume), torch.zeros_like(volume)
+    for k in range(len(subsets)):
+        own = scale[subsets[k]]
+        most = torch.maximum(most, _back_project(own, volume, parts[k]))
+        spread = spread + _back_project(own * along_rays[subsets[k]], volume, parts[k])
+    sum_of_scales, largest = scales[0] + scales[1] + scales[2], max(scales)
+    step = 1.0 / (len(subsets) * ray_weight * most + 2.0 * edge_weight * sum_of_scales)
+    edge_step = edge_weight / (2.0 * largest)
+    ahead, edges_ahead = spread, edges
+    for _ in range(iterations):
+        for k in range(len(subsets)):
+            volume = (volume - step * (ahead + _gradient_adjoint(edges_ahead, scales))).clamp(min=0.0)
+            moved = edges + edge_step * _gradient(volume, scales)
+            length = moved.square().sum(dim=0, keepdim=True).sqrt()
+            moved = moved * (weight_mm / length.clamp(min=weight_mm))
+            edges_ahead = 2.0 * moved - edges
+            edges = moved
+            own, own_step, old = scale[subsets[k]], ray_step[subsets[k]], along_rays[subsets[k]]
+            residual = own * (_project(volume, parts[k]) - target[subsets[k]])
+            new = (old + own_step * residual) / (1.0 + own_step)
+            along_rays[subsets[k]] = new
+            change = _back_project(own * (new - old), volume, parts[k])
+            spread = spread + change
+            ahead = spread + float(len(subsets)) * change
+    return volume, along_rays, edges
+
+
+def _groups(matrices: torch.Tensor, rows: int, columns: int, size: int, volume_size_mm: list[float]) -> _Groups:
+    """The rays of some views, by view and main axis."""
     views: list[int] = []
     axes: list[int] = []
     grids: list[torch.Tensor] = []
@@ -88,25 +194,7 @@ def _minimise(
                 axes.append(axis)
                 grids.append(grid)
                 lengths.append(length)
-    groups = (views, axes, grids, lengths)
-    target = integrals_mm.flatten(1)
-    sums = _project(torch.ones_like(volume), groups)
-    crossed = sums > 1e-3 * sums.max()  # as in bundle.classical.sart.inverse_sums
-    scale = torch.where(crossed, 1.0 / sums, torch.zeros_like(sums)).sqrt()
-    step = 1.0 / (ray_weight * _back_project(scale, volume, groups) + 6.0 * edge_weight)
-    ray_step = ray_weight * scale
-    target = scale * target
-    ahead = volume
-    for _ in range(iterations):
-        along_rays = (along_rays + ray_step * (scale * _project(ahead, groups) - target)) / (1.0 + ray_step)
-        edges = edges + 0.5 * edge_weight * _gradient(ahead)
-        length = edges.square().sum(dim=0, keepdim=True).sqrt()
-        edges = edges * (weight / length.clamp(min=weight))
-        down = _back_project(scale * along_rays, volume, groups) + _gradient_adjoint(edges)
-        moved = (volume - step * down).clamp(min=0.0)
-        ahead = 2.0 * moved - volume
-        volume = moved
-    return volume, along_rays, edges
+    return views, axes, grids, lengths
 
 
 def _rays(matrix: torch.Tensor, rows: int, columns: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -165,20 +253,20 @@ def _back_project(values: torch.Tensor, like: torch.Tensor, groups: _Groups) -> 
     return total
 
 
-def _gradient(volume: torch.Tensor) -> torch.Tensor:
-    """[3, X, Y, Z] differences to the next voxel, zero at the far faces."""
+def _gradient(volume: torch.Tensor, scales: list[float]) -> torch.Tensor:
+    """[3, X, Y, Z] scaled differences to the next voxel, zero at the far faces."""
     parts: list[torch.Tensor] = []
     for axis in range(3):
         last = volume.narrow(axis, volume.shape[axis] - 1, 1)
-        parts.append(torch.cat([volume.diff(dim=axis), torch.zeros_like(last)], dim=axis))
+        parts.append(scales[axis] * torch.cat([volume.diff(dim=axis), torch.zeros_like(last)], dim=axis))
     return torch.stack(parts)
 
 
-def _gradient_adjoint(field: torch.Tensor) -> torch.Tensor:
+def _gradient_adjoint(field: torch.Tensor, scales: list[float]) -> torch.Tensor:
     """The transpose of _gradient, of a field that is zero at the far faces."""
     total = torch.zeros_like(field[0])
     for axis in range(3):
-        part = field[axis]
+        part = scales[axis] * field[axis]
         first = torch.zeros_like(part.narrow(axis, 0, 1))
         before = torch.cat([first, part.narrow(axis, 0, part.shape[axis] - 1)], dim=axis)
         total = total + before - part

@@ -8,6 +8,7 @@ import torch
 
 from bundle.classical import CGLS, FDK, SART, TotalVariation
 from bundle.classical.cgls import cgls_iterates
+from bundle.classical.pixel_binning import binned
 from bundle.classical.sart import interleaved_subsets
 from bundle.classical.tv_steps import gradient, gradient_adjoint
 from bundle.errors import InputError
@@ -99,29 +100,37 @@ def test_gradient_and_its_adjoint():
     assert torch.equal(gradient(volume)[0, 1, 2, 1], volume[0, 0, 2, 2] - volume[0, 0, 2, 1])
 
 
-def objective(x: torch.Tensor, a: torch.Tensor, p: torch.Tensor, weight: float) -> float:
-    misfit = 0.5 * ((a @ x.flatten() - p) ** 2 / a.sum(dim=1)).sum()
-    return float(misfit + weight * gradient(x).square().sum(dim=1).sqrt().sum())
+def objective(x: torch.Tensor, a: torch.Tensor, p: torch.Tensor, weight: float, geometry) -> float:
+    """In value^2 mm^3, from the matrix and the sizes in mm: pixels of area a / m^2, edges of voxels' own sides."""
+    area_mm2 = np.prod(geometry.pixel_mm) / (500.0 / 300.0) ** 2
+    misfit = 0.5 * area_mm2 * ((a @ x.flatten() - p) ** 2 / a.sum(dim=1)).sum()
+    per_mm = gradient(x, [1 / side for side in geometry.voxel_mm])
+    return float(misfit + weight * np.prod(geometry.voxel_mm) * per_mm.square().sum(dim=1).sqrt().sum())
 
 
 def test_total_variation_reaches_the_minimum():
     """No small change of the result lowers the objective, written down with the matrix."""
     geometry, weight = tiny(), 0.3
-    a = matrix(geometry)
-    crossed = a.sum(dim=1) > 1e-3 * a.sum(dim=1).max()
     truth = torch.zeros(1, 1, 5, 4, 3)
     truth[:, :, 1:4, 1:3] = 1.0
     projections = ConeBeamProjector(geometry)(truth) + torch.randn(1, 6, 8, 9)
-    a, p = a[crossed], projections.double().flatten()[crossed]
-    found = TotalVariation(weight, iterations=4000)(projections, geometry).double()
-    lowest = objective(found, a, p, weight)
+    method = TotalVariation(weight, iterations=1000)
+    found = method(projections, geometry).double()
+    stated = method.objective(found.float(), projections, geometry)
+    averages, geometry = binned(projections, geometry)
+    assert averages.shape == (1, 6, 4, 9)  # two rows make a voxel's shadow
+    a = matrix(geometry)
+    crossed = a.sum(dim=1) > 1e-3 * a.sum(dim=1).max()
+    a, p = a[crossed], averages.double().flatten()[crossed]
+    lowest = objective(found, a, p, weight, geometry)
+    assert stated == pytest.approx(lowest, rel=1e-4)
     generator = torch.Generator().manual_seed(0)
     for scale in (0.1, 0.01):
         for _ in range(200):
             step = scale * torch.randn(found.shape, generator=generator, dtype=torch.float64)
-            assert objective((found + step).clamp(min=0), a, p, weight) > lowest - 1e-4
+            assert objective((found + step).clamp(min=0), a, p, weight, geometry) > lowest - 1e-7 * lowest
     for factor in (0.98, 1.02):
-        assert objective(factor * found, a, p, weight) > lowest - 1e-4
+        assert objective(factor * found, a, p, weight, geometry) > lowest
 
 
 def test_total_variation_flattens_noise():
@@ -146,7 +155,7 @@ def test_subsets_hold_every_view_once(views, count):
         lambda: SART(relaxation=2.5),
         lambda: SART(subsets=0),
         lambda: CGLS(iterations=0),
-        lambda: TotalVariation(weight=-1),
+        lambda: TotalVariation(weight_mm=-1),
         lambda: TotalVariation(iterations=0),
     ],
 )
