@@ -13,6 +13,7 @@ from bundle.fetch_command import fetch_weights
 from bundle.import_command import export_scan, import_scan
 from bundle.inference_files import ROOT, inference_files, inference_network
 from bundle.inspect_command import inspect
+from bundle.items_command import items
 from bundle.nnunet_command import nnunet_export
 from bundle.prepare_command import prepare
 
@@ -68,8 +69,8 @@ def reconstruct(
         engine: of the methods without a network: own, or rtk for the Reconstruction Toolkit's.
         options: theirs, as "{iterations: 20}".
         refine: sart or cgls, to refine the network's volume towards the projections.
-        photons: incident photons per pixel of the scan: refining stops at their noise, and residuals are compared
-            with it. A scan that is simulated of a CT gets that noise.
+        photons: incident photons per pixel of the scan: refining stops at their noise, total variation smooths by as
+            much as it asks for, and residuals are compared with it. A scan that is simulated of a CT gets that noise.
         residuals: CSV file to write, which says how well the volume explains each view.
         device: such as "cpu" or "cuda:0"; CUDA where there is one if not given.
         output_format: nifti or dicom. A CT of a DICOM folder lends a DICOM series its patient and study.
@@ -86,8 +87,8 @@ def reconstruct(
     for name, value in unused.items():
         if value is not None:
             raise InputError(name, f"has no effect on {method}.", "Leave it out, or see reconstruct --help.")
-    if photons is not None and refine is None and residuals is None:
-        raise InputError("photons", "has no effect by itself.", "Give it with --refine or --residuals.")
+    if photons is not None and refine is None and residuals is None and (method != "tv" or engine == "rtk"):
+        raise InputError("photons", "has no effect by itself.", "Give it with --refine, --residuals or --method tv.")
     files = inference_files(checkpoint if learned else None, config, learned)
     paths = {"source": source, "bundle_root": str(ROOT), "checkpoint": checkpoint, "preset": preset}
     changes: dict[str, Any] = {key: literal(value) for key, value in paths.items() if value is not None}
@@ -99,8 +100,10 @@ def reconstruct(
         changes["acquisition"] = {"_target_": "bundle.physics.acquisition.Acquisition", "noise": noise}
     if not learned:
         from bundle.data.volume_output import VolumeOutput
+        from bundle.physics.noise import DetectorNoise
 
-        chosen = make_method(method, engine or "own", **(options or {}))
+        known = {"noise": DetectorNoise(photons)} if photons is not None and method == "tv" and engine != "rtk" else {}
+        chosen = make_method(method, engine or "own", **{**known, **(options or {})})
         target = VolumeOutput(output, output_format, overwrite, source)
         _reconstruct_classically(
             files, changes, source, target, method, chosen, output_shape, parse_device(device), residuals, photons
@@ -200,7 +203,7 @@ def simulate(
     scan = parser.get_parsed_content("scan")
     to_unit = parser.get_parsed_content("reader").ct_transforms
     acquisition = None if photons is None else Acquisition(noise=DetectorNoise(photons))
-    data = project_ct(to_unit({"image": source})["image"], scan, num_views, acquisition, seed, parse_device(device))
+    data = project_ct(to_unit({"image": source}), scan, num_views, acquisition, seed, parse_device(device))
     write_projections(data, path)
     print(f"wrote {path}: {num_views} views of {scan.detector_shape[0]} x {scan.detector_shape[1]} pixels")
 
@@ -306,6 +309,7 @@ COMMANDS = {
     "pack-training": pack_training,
     "unpack-training": unpack_training,
     "prepare": prepare,
+    "items": items,
     "inspect": inspect,
     "nnunet-export": nnunet_export,
 }

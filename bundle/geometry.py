@@ -204,6 +204,12 @@ class ConeBeamGeometry:
         voxel_mm = tuple(size / n for size, n in zip(self.volume_size_mm, shape))
         return replace(self, volume_shape=shape, voxel_mm=voxel_mm)
 
+    def with_pixels(self, shape: Sequence[int]) -> ConeBeamGeometry:
+        """The same scan and detector area with another number of pixels (v, u)."""
+        rows, columns = sizes("geometry.detector_shape", shape, 2, int)
+        height_mm, width_mm = (n * size for n, size in zip(self.detector_shape, self.pixel_mm))
+        return replace(self, detector_shape=(rows, columns), pixel_mm=(height_mm / rows, width_mm / columns))
+
     def row_direction(self) -> str:
         """Direction of growing row indices: "+z" towards the head, "-z" towards the feet.
 

@@ -29,6 +29,7 @@ def prepare(
     workers: int | None = None,
     scheduler: str | None = None,
     check_hu: bool = True,
+    own_voxels: bool = False,
 ) -> None:
     """Prepares a raw data set for training; may be killed and run again; docs/data.md explains every step.
 
@@ -50,6 +51,8 @@ def prepare(
         workers: processes on this machine; as many as processors and memory allow if not given.
         scheduler: address of a Dask scheduler, to use its workers instead.
         check_hu: refuse CT intensities that cannot be HU.
+        own_voxels: project the volume's own voxels, as published code does and much faster; a scan is simulated of
+            voxels at least twice as fine if not given.
     """
     from bundle.datasets import DATASETS
     from bundle.preparation.run import prepare_dataset
@@ -69,6 +72,7 @@ def prepare(
         seed=seed,
         keep_labels=keep_labels,
         check_hu=check_hu,
+        own_voxels=own_voxels,
     )
     _ = settings.scan  # refuses an unknown preset before anything is written
     summary = prepare_dataset(dataset, source, output, settings, workers, scheduler, split, patients, seed)

@@ -75,6 +75,11 @@ class ScanPreset:
         """[candidate_views] equally spaced gantry angles from 0, the end of the arc left out."""
         return np.arange(self.candidate_views) * self.arc_rad / self.candidate_views
 
+    @property
+    def volume_size_mm(self) -> tuple[float, ...]:
+        """Side lengths of the field (x, y, z)."""
+        return tuple(n * d for n, d in zip(self.volume_shape, self.voxel_mm))
+
     def geometry(
         self, angles_rad: Sequence[float] | np.ndarray, detector_offset_mm: Sequence[float] = (0.0, 0.0)
     ) -> ConeBeamGeometry:

@@ -25,7 +25,7 @@ from bundle.data.anatomy.real.augmentation import Augmentation
 from bundle.json_files import write_json
 from bundle.physics.attenuation import hu_to_unit
 from bundle.presets import ScanPreset
-from bundle.simulation import simulate_projections
+from bundle.simulation import project_own_voxels
 from scripts.anatomy_samples import GROUPS, generated, grid_of, real_cases, real_reader
 
 EDGES_HU = np.arange(-1000.0, 1800.1, 20.0)
@@ -77,7 +77,7 @@ def projection_statistics(hu: torch.Tensor, scan: ScanPreset, views: int) -> dic
     """Mean, spread over pixels, and spread of differences between neighbours (per mm) of normalised projections."""
     angles = scan.candidate_angles_rad[:: max(1, scan.candidate_views // views)][:views]
     unit = hu_to_unit(hu, scan.hu_window)[None, None]
-    made = simulate_projections(unit, scan.geometry(angles), scan.hu_window)[0].numpy()
+    made = project_own_voxels(unit, scan.geometry(angles), scan.hu_window)[0].numpy()
     across = np.diff(made, axis=2) / scan.pixel_mm[1]
     return {"mean": float(made.mean()), "spread": float(made.std()), "gradient": float(across.std())}
 

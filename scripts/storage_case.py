@@ -14,7 +14,7 @@ from bundle.physics.attenuation import hu_to_unit
 from bundle.prepared.lattice import lattice_factors, split_blocks
 from bundle.presets import load_preset
 from bundle.sampling.views import hybrid_views
-from bundle.simulation import simulate_projections
+from bundle.simulation import project_own_voxels
 from scripts.storage_formats import OpenCase
 
 __all__ = ["Case", "Item", "draw_items", "prepare", "read_item", "to_unit"]
@@ -48,7 +48,7 @@ def prepare(source: Path, size: int, candidates: int) -> Case:
     unit = ndimage.zoom(unit, [size / n for n in unit.shape], order=1, mode="nearest", grid_mode=True)
     angles = np.arange(candidates) * preset.arc_rad / candidates
     volume = torch.from_numpy(unit.astype(np.float32))[None, None]
-    projections = simulate_projections(volume, preset.geometry(angles), preset.hu_window)[0].numpy()
+    projections = project_own_voxels(volume, preset.geometry(angles), preset.hu_window)[0].numpy()
     factors = lattice_factors(unit.shape)
     blocks = split_blocks(np.rint(unit * _FULL).astype(np.uint16), factors)
     return Case(blocks, np.rint(projections * (_FULL / projections.max())).astype(np.uint16), factors, angles)

@@ -4,7 +4,7 @@
 
 Prints Markdown tables: PSNR, SSIM and VIF of every method, averaged over the cases of each group of docs/real_cts.json
 (cases that it does not list are one group), and for every number of views the gain in PSNR over the reference, on
-average and in the worst case.
+average and in the worst case. A line above them says what scans the figures are of.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from bundle.data.ct_formats import case_name  # noqa: E402
 from bundle.errors import InputError, install_command_line_hook  # noqa: E402
+from bundle.simulation import OWN_VOXELS, SCANNED_FROM  # noqa: E402
 from bundle.tables import read_rows  # noqa: E402
 
 LISTING = ROOT / "docs" / "real_cts.json"
@@ -37,7 +38,26 @@ def main() -> None:
     options = parser.parse_args()
     listing = json.loads(LISTING.read_text(encoding="utf-8"))
     groups = {case_name(case["image"]): case["group"] for case in listing["cases"]}
-    print("\n\n".join(tables(read_rows(options.metrics), groups, options.reference, options.metrics)))
+    rows = read_rows(options.metrics)
+    print("\n\n".join([scans(rows, options.metrics), *tables(rows, groups, options.reference, options.metrics)]))
+
+
+def scans(rows: list[Row], source: object) -> str:
+    """What scans the rows are of, in a sentence.
+
+    Args:
+        rows: of metrics.csv.
+        source: what to name in the message.
+
+    Raises:
+        InputError: when the rows are of scans with different physics, or partly of scans of their own voxels.
+    """
+    physics = sorted({row.get("acquisition", "exact") for row in rows})
+    own = {row.get(SCANNED_FROM, OWN_VOXELS) == OWN_VOXELS for row in rows}
+    if len(physics) > 1 or len(own) > 1:
+        raise InputError(source, f"mixes scans: {'; '.join(physics)}.", "Evaluate each kind into a folder of its own.")
+    of = "the reconstruction's own voxels, which flatters methods that fit data" if own == {True} else "finer voxels"
+    return f"Scans of {of} ({', '.join(physics)})."
 
 
 def tables(rows: list[Row], groups: dict[str, str], reference: str, source: object) -> list[str]:

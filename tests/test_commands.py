@@ -49,7 +49,8 @@ def test_simulate_then_reconstruct(tmp_path, monkeypatch, ct, model):
     for source, name, more in ((tmp_path / "scan.npz", "a", ()), (ct, "b", ("--num_views", 5))):
         reconstruct(monkeypatch, source, tmp_path / f"{name}.nii.gz", model, *more)
     from_file, from_ct = (nib.load(tmp_path / f"{name}.nii.gz") for name in "ab")
-    np.testing.assert_array_equal(from_file.get_fdata(), from_ct.get_fdata())
+    # The CT is scanned with the preset's detector, whose pixels are averaged to the network's.
+    assert np.abs(from_file.get_fdata() - from_ct.get_fdata()).mean() < 0.02 * np.ptp(from_ct.get_fdata())
     np.testing.assert_allclose(from_file.affine, from_ct.affine, atol=1e-3)
 
 

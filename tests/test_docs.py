@@ -32,14 +32,14 @@ def documented(entry: str):
 def test_acquisition(scan, phantom):
     pytest.importorskip("spekpy", reason="needs spekpy")
     pytest.importorskip("xraydb", reason="needs xraydb")
-    from bundle.simulation import simulate_projections
+    from bundle.simulation import project_own_voxels
 
     acquisition = documented("acquisition")
     assert isinstance(acquisition, Acquisition)
     volume = torch.from_numpy(phantom)[None, None]
-    made = simulate_projections(volume, scan.geometry([0.1, 1.2]), scan.hu_window, acquisition)
+    made = project_own_voxels(volume, scan.geometry([0.1, 1.2]), scan.hu_window, acquisition)
     assert torch.isfinite(made).all()
-    assert not torch.equal(made, simulate_projections(volume, scan.geometry([0.1, 1.2]), scan.hu_window))
+    assert not torch.equal(made, project_own_voxels(volume, scan.geometry([0.1, 1.2]), scan.hu_window))
 
 
 def test_jitter():

@@ -12,13 +12,16 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Orientation, Spacing, Transform
 
+from bundle.arguments import is_true
 from bundle.data.anatomy.canvas import AIR_HU
 from bundle.data.anatomy.generate import generate_anatomy
 from bundle.data.anatomy.real.augmentation import Augmentation, warp_ct
 from bundle.data.ct_volume import read_ct
+from bundle.data.fine_grid import averaged, fine_shape
 from bundle.errors import InputError, naming
 from bundle.physics.attenuation import hu_to_unit
 from bundle.presets import ScanPreset
+from bundle.simulation import FINE, OWN_VOXELS, SCANNED_FROM, describe_scan
 
 __all__ = ["AnatomyVolumed"]
 
@@ -30,12 +33,13 @@ _PERPENDICULAR = 1e-3  # cosines below it are a header's rounding
 class AnatomyVolumed(Transform):
     """Replaces an item of :class:`bundle.data.anatomy_list.AnatomyItems` by one with its volume.
 
-    The result has "image" [1, X, Y, Z] float32 in [0, 1] over the scan's HU window on the scan's grid, and "case",
-    "source" and "seed"; it follows from the item alone, so that it may be cached, and made again after a crash.
+    The result has "fine" [1, 2X, 2Y, 2Z] float16 in [0, 1] over the scan's HU window, of which projections are to be
+    simulated; "image" [1, X, Y, Z] float32, its averages on the scan's grid; "scanned_from", which says so; and "case",
+    "source" and "seed". It follows from the item alone, so that it may be cached, and made again after a crash.
 
     A real CT is read by ``real_transform``, which stops before anything is resampled, cropped or clipped: the warp then
-    brings it to the scan's grid in one interpolation, from all that the CT shows, in HU. Its result stays in memory as
-    int16 until others need the room. Procedural items are painted on the grid itself.
+    brings it to the finer grid in one interpolation, from all that the CT shows, in HU. Its result stays in memory as
+    int16 until others need the room. Procedural items are painted on the finer grid itself.
 
     Args:
         scan: gives grid and HU window.
@@ -45,6 +49,7 @@ class AnatomyVolumed(Transform):
         device: where volumes are made.
         keep_on_device: leave them there; otherwise they return to the CPU, as data-loading workers need.
         memory_gb: most memory for real CTs that were read, at least one.
+        own_voxels: make "image" alone, on the scan's grid; scans are then simulated of the voxels to be reconstructed.
 
     Raises:
         InputError: when called with an item that cannot be used.
@@ -58,8 +63,12 @@ class AnatomyVolumed(Transform):
         device: str | torch.device = "cpu",
         keep_on_device: bool = False,
         memory_gb: float = 2.0,
+        own_voxels: bool = False,
     ) -> None:
         self.scan = scan
+        self.own_voxels = is_true(own_voxels, "own_voxels")
+        finer = fine_shape(scan.volume_shape, scan.volume_size_mm)
+        self.grid = scan if self.own_voxels else scan.resized(volume_shape=finer)
         self.real_transform = real_transform
         self.augmentation = augmentation or Augmentation()
         self.device = torch.device(device)
@@ -83,23 +92,26 @@ class AnatomyVolumed(Transform):
                 raise InputError("source", f"is {data.get('source')!r}.", f"Let it be one of {', '.join(makers)}.")
             hu = makers[data["source"]](data)
         volume = hu_to_unit(hu, self.scan.hu_window)
+        made = {"image": averaged(volume, self.scan.volume_shape)}
+        if not self.own_voxels:
+            made[FINE] = volume.half()
         kept: dict[Hashable, Any] = {key: data[key] for key in _KEPT if key in data}
-        return {**kept, "image": volume if self.keep_on_device else volume.cpu()}
+        kept[SCANNED_FROM] = OWN_VOXELS if self.own_voxels else describe_scan(self.grid.volume_shape)
+        return {**kept, **{key: made[key] if self.keep_on_device else made[key].cpu() for key in made}}
 
     def _painted(self, item: Mapping[Hashable, Any]) -> torch.Tensor:
-        scan = self.scan
-        return generate_anatomy(item["anatomy"], item["seed"], scan.volume_shape, scan.voxel_mm, self.device)[None]
+        grid = self.grid
+        return generate_anatomy(item["anatomy"], item["seed"], grid.volume_shape, grid.voxel_mm, self.device)[None]
 
     def _warped(self, item: Mapping[Hashable, Any]) -> torch.Tensor:
         hu, labels, voxel_mm = self._base(item["image"], item.get("label"))
-        scan = self.scan
         return warp_ct(
             hu.to(self.device),
             voxel_mm,
             item["seed"],
             None if labels is None else labels.to(self.device),
-            scan.volume_shape,
-            scan.voxel_mm,
+            self.grid.volume_shape,
+            self.grid.voxel_mm,
             self.augmentation,
         )
 

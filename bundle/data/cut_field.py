@@ -9,6 +9,7 @@ import torch
 from monai.transforms import Randomizable, Transform
 
 from bundle.errors import InputError
+from bundle.simulation import FINE
 
 __all__ = ["CutFieldd"]
 
@@ -19,7 +20,7 @@ class CutFieldd(Randomizable, Transform):
     Archives hold many scans that end where the region of interest did; padded with air they show a body with flat ends.
 
     Args:
-        key: entry with the volume [1, X, Y, Z] in [0, 1].
+        key: entry with the volume [1, X, Y, Z] in [0, 1]; its finer version, "fine", is cut alike.
         probability: chances (x, y, z) that the body is cut along an axis.
         kept: range of the share that remains along an axis; the box lies anywhere within.
 
@@ -44,14 +45,19 @@ class CutFieldd(Randomizable, Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Transforms one item."""
         d = dict(data)
-        volume = torch.as_tensor(d[self.key])
-        box = [slice(None)]
-        for size, probability in zip(volume.shape[1:], self.probability):
+        sizes = torch.as_tensor(d[self.key]).shape[1:]
+        box = []
+        for size, probability in zip(sizes, self.probability):
             cut, share, place = self.R.uniform(size=3)
             length = max(1, round(size * (self.kept[0] + share * (self.kept[1] - self.kept[0]))))
             start = round(place * (size - length))
-            box.append(slice(start, start + length) if cut < probability else slice(None))
-        if any(part != slice(None) for part in box):
-            d[self.key] = torch.zeros_like(volume)
-            d[self.key][tuple(box)] = volume[tuple(box)]
+            box.append((start, start + length) if cut < probability else (0, size))
+        if box != [(0, size) for size in sizes]:
+            for key in {self.key, FINE} & set(d):
+                volume = torch.as_tensor(d[key])
+                # Every voxel holds as many fine ones, so that the box has the same faces in both.
+                factors = [fine // size for fine, size in zip(volume.shape[1:], sizes)]
+                inside = (slice(None), *(slice(f * first, f * last) for f, (first, last) in zip(factors, box)))
+                d[key] = torch.zeros_like(volume)
+                d[key][inside] = volume[inside]
         return d

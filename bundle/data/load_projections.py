@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping
-from dataclasses import replace
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import nibabel as nib
@@ -23,6 +22,7 @@ from bundle.fixed_tuples import pair
 from bundle.geometry_rows import pack_geometry
 from bundle.physics.acquisition import Acquisition
 from bundle.presets import ScanPreset
+from bundle.simulation import OWN_VOXELS, SCANNED_FROM
 
 __all__ = [
     "LoadProjectionsd",
@@ -31,7 +31,9 @@ __all__ = [
     "grid_affine",
     "network_input",
     "pixels_averaged",
+    "scan_origin",
     "unit_to_patient",
+    "with_pixels",
 ]
 
 
@@ -80,21 +82,32 @@ def network_input(data: ProjectionSet, scan: ScanPreset) -> dict[str, torch.Tens
     geometry, values = data.geometry, data.normalised(pair(scan.hu_window))
     if geometry.row_direction() != scan.row_direction:
         geometry, values = geometry.flip_rows(), values[:, ::-1].copy()
-    projections = torch.as_tensor(values, dtype=torch.float32)
-    wanted = pair(scan.detector_shape)
-    for axis, (stored, n) in enumerate(zip(geometry.detector_shape, wanted)):
-        if stored != n:
-            size = (n, projections.shape[2]) if axis == 0 else (projections.shape[1], n)
-            options = {"mode": "area"} if stored > n else {"mode": "bilinear", "align_corners": False}
-            projections = F.interpolate(projections[:, None], size=size, **options)[:, 0]
-    pixel_mm = pair(n * d / w for n, d, w in zip(geometry.detector_shape, geometry.pixel_mm, wanted))
-    geometry = replace(geometry, detector_shape=wanted, pixel_mm=pixel_mm)
+    projections = with_pixels(torch.as_tensor(values, dtype=torch.float32), scan.detector_shape)
+    geometry = geometry.with_pixels(scan.detector_shape)
     return {
         "projections": projections,
         "matrices": torch.as_tensor(geometry.unit_matrices(), dtype=torch.float32),
         "geometry": pack_geometry(geometry),
         "angles_rad": torch.as_tensor(np.array(geometry.angles_rad), dtype=torch.float32),
     }
+
+
+def with_pixels(projections: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Averages, or interpolates, pixels to another number of rows and columns over the same detector area.
+
+    Args:
+        projections: [views, V, U].
+        shape: (rows, columns).
+
+    Returns:
+        [views, rows, columns].
+    """
+    for axis, (stored, n) in enumerate(zip(projections.shape[1:], shape)):
+        if stored != n:
+            size = (n, projections.shape[2]) if axis == 0 else (projections.shape[1], n)
+            options = {"mode": "area"} if stored > n else {"mode": "bilinear", "align_corners": False}
+            projections = F.interpolate(projections[:, None], size=size, **options)[:, 0]
+    return projections
 
 
 def pixels_averaged(data: ProjectionSet, scan: ScanPreset) -> float:
@@ -105,6 +118,16 @@ def pixels_averaged(data: ProjectionSet, scan: ScanPreset) -> float:
         scan: the network's scan.
     """
     return float(max(1.0, np.prod(data.geometry.detector_shape) / np.prod(scan.detector_shape)))
+
+
+def scan_origin(data: ProjectionSet) -> str:
+    """How a scan was made, in words, as far as its provenance tells.
+
+    Args:
+        data: measured or simulated projections.
+    """
+    simulated = "simulated_from" in data.provenance
+    return str(data.provenance.get(SCANNED_FROM, OWN_VOXELS if simulated else "measured"))
 
 
 def check_same_volume(data: ProjectionSet, volume: MetaTensor, source: object) -> None:
@@ -143,7 +166,7 @@ def check_volume_size(data: ProjectionSet, scan: ScanPreset, source: object) -> 
     Raises:
         InputError: when a side differs by more than a hundredth.
     """
-    found, wanted = np.array(data.geometry.volume_size_mm), np.multiply(scan.volume_shape, scan.voxel_mm)
+    found, wanted = np.array(data.geometry.volume_size_mm), np.array(scan.volume_size_mm)
     if (np.abs(found - wanted) > _SIZE_DIFFERS * wanted).any():
         told = [" x ".join(f"{side:g}" for side in size) for size in (found, wanted)]
         grid = [str(list(values)).replace(" ", "") for values in (scan.volume_shape, scan.voxel_mm)]
@@ -158,7 +181,7 @@ def check_volume_size(data: ProjectionSet, scan: ScanPreset, source: object) -> 
 class LoadProjectionsd(MapTransform):
     """Reads stored candidate projections, adding their "matrices", "geometry" and "angles_rad" to the item.
 
-    Its "acquisition", the physics that they have, is then "stored".
+    Its "acquisition", the physics that they have, is then "stored"; "scanned_from" tells where they come from.
 
     Args:
         keys: the one entry that holds a projection file's path; it becomes [views, V, U].
@@ -206,4 +229,5 @@ class LoadProjectionsd(MapTransform):
                 loaded = network_input(stored, self.scan)
             d[key] = loaded.pop("projections")
             d.update(loaded, acquisition="stored")
+            d[SCANNED_FROM] = scan_origin(stored)
         return d

@@ -21,6 +21,7 @@ from bundle.data.load_projections import (
     grid_affine,
     network_input,
     pixels_averaged,
+    scan_origin,
     unit_to_patient,
 )
 from bundle.data.projection_file import ProjectionSet, read_projections
@@ -30,7 +31,7 @@ from bundle.paths import is_inside
 from bundle.physics.acquisition import Acquisition
 from bundle.presets import ScanPreset
 from bundle.sampling.views import uniform_views
-from bundle.simulation import simulate_projections
+from bundle.simulation import SCANNED_FROM, simulate_item
 
 __all__ = ["LoadReconstructionInputd", "project_ct"]
 
@@ -38,7 +39,7 @@ _DEFAULT_VIEWS = 6
 
 
 def project_ct(
-    volume: MetaTensor,
+    item: Mapping[Hashable, Any],
     scan: ScanPreset,
     num_views: int,
     acquisition: Acquisition | None = None,
@@ -48,7 +49,8 @@ def project_ct(
     """Simulates a sparse scan of a CT volume, the isocentre at the volume's centre.
 
     Args:
-        volume: [1, X, Y, Z] in [0, 1] on the scan's grid, in LPS order, with its affine.
+        item: what :class:`bundle.data.to_scan_grid.ToScanGridd` makes of a CT: "image" [1, X, Y, Z] in [0, 1] on the
+            scan's grid, in LPS order, with its affine, and "fine", which is projected.
         scan: the scan.
         num_views: number of equally spaced views.
         acquisition: noise and other physics; none if None.
@@ -60,16 +62,20 @@ def project_ct(
     """
     views = uniform_views(num_views, scan.candidate_views)
     geometry = scan.geometry(scan.candidate_angles_rad[views])
-    values = volume.as_tensor().to(device=device, dtype=torch.float32)[None]
     generator = torch.Generator(device).manual_seed(seed)
-    projections = simulate_projections(values, geometry, scan.hu_window, acquisition, generator)[0]
+    projections = simulate_item(item, geometry, scan.hu_window, acquisition, generator, device)[0]
+    volume = item["image"]
     patient_affine_lps = LPS_TO_RAS @ np.asarray(volume.affine, dtype=np.float64)
     return ProjectionSet(
         projections.cpu().numpy(),
         geometry,
         hu_window=pair(scan.hu_window),
         world_to_patient=patient_affine_lps @ np.linalg.inv(geometry.volume_affine),
-        provenance={"simulated_from": str(volume.meta.get("filename_or_obj", "")), "preset": scan.name},
+        provenance={
+            "simulated_from": str(volume.meta.get("filename_or_obj", "")),
+            "preset": scan.name,
+            SCANNED_FROM: item[SCANNED_FROM],
+        },
     )
 
 
@@ -95,6 +101,8 @@ class LoadReconstructionInputd(MapTransform):
         output_shape: voxels (x, y, z) of the reconstruction; the scan's if None.
         folders: where the files may be, for servers whose clients name them; anywhere if None.
         same_size: refuse projections of a volume of another size than the scan's.
+        detector: the scan with the detector that a CT's projections are simulated for, before pixels are averaged to
+            the network's; the scan itself if None.
     """
 
     def __init__(
@@ -107,6 +115,7 @@ class LoadReconstructionInputd(MapTransform):
         output_shape: Sequence[int] | None = None,
         folders: Sequence[str] | None = None,
         same_size: bool = False,
+        detector: ScanPreset | None = None,
     ) -> None:
         super().__init__(keys)
         if len(self.keys) != 1:
@@ -116,6 +125,7 @@ class LoadReconstructionInputd(MapTransform):
         self.num_views = num_views
         self.acquisition = acquisition
         self.same_size = same_size
+        self.detector = detector or scan
         self.folders = None if folders is None else [Path(folder).resolve() for folder in folders]
         self.output_shape = tuple(scan.volume_shape if output_shape is None else output_shape)
 
@@ -126,9 +136,9 @@ class LoadReconstructionInputd(MapTransform):
             if self.num_views is None:
                 return loaded
             return _select(loaded, self.num_views)
-        volume = self.ct_transforms({"image": source})["image"]
+        item = self.ct_transforms({"image": source})
         views = _DEFAULT_VIEWS if self.num_views is None else self.num_views
-        return project_ct(volume, self.scan, views, self.acquisition)
+        return project_ct(item, self.detector, views, self.acquisition)
 
     def _check_place(self, source: str) -> None:
         """Refuses a file, or a link to one, outside of the folders."""
@@ -160,6 +170,7 @@ class LoadReconstructionInputd(MapTransform):
         d["pixels_averaged"] = pixels_averaged(loaded, self.scan)
         d["mu_water_per_mm"] = float(loaded.mu_water_per_mm)
         d["unit_to_patient"] = torch.as_tensor(to_patient)
+        d[SCANNED_FROM] = scan_origin(loaded)
         return d
 
 

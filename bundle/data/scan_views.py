@@ -7,19 +7,20 @@ from typing import Any
 
 import torch
 from monai.transforms import Randomizable, Transform
-from monai.utils import convert_to_tensor
 
 from bundle.geometry_rows import unpack_distinct
 from bundle.networks.classical_prior import ClassicalPrior, NoPrior
 from bundle.physics.acquisition import Acquisition
 from bundle.presets import ScanPreset
-from bundle.simulation import simulate_projections
+from bundle.simulation import FINE, simulate_item
 
 __all__ = ["ScanViewsd"]
 
 
 class ScanViewsd(Randomizable, Transform):
     """Adds "projections" [views, V, U] of the views that an item has drawn (see SampleViewsd), and the "prior".
+
+    An item's finer volume ("fine") is what is projected, and is not kept.
 
     On a CPU a classical prior takes longer than a training step; kept with a cached item it is made once.
 
@@ -48,10 +49,12 @@ class ScanViewsd(Randomizable, Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Transforms one item."""
         d = dict(data)
-        volume = convert_to_tensor(d[self.key], dtype=torch.float32, device=self.device)[None]
         geometry, places = unpack_distinct(torch.as_tensor(d["geometry"]))
         generator = torch.Generator(self.device).manual_seed(int(self.R.randint(2**31)))
-        projections = simulate_projections(volume, geometry, self.scan.hu_window, self.acquisition, generator)
+        projections = simulate_item(
+            d, geometry, self.scan.hu_window, self.acquisition, generator, self.device, self.key
+        )
+        d.pop(FINE, None)
         d["projections"] = projections[0, places.to(self.device)].cpu()
         if self.prior is not None:
             mask = torch.as_tensor(d["sparse_mask"])[None]

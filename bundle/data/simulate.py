@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from monai.transforms import Transform
-from monai.utils import convert_to_tensor
 from torch.utils.data import get_worker_info
 
 from bundle.arguments import is_true
@@ -17,13 +16,15 @@ from bundle.fixed_tuples import pair
 from bundle.physics.acquisition import Acquisition
 from bundle.physics.noise import case_generator
 from bundle.presets import ScanPreset
-from bundle.simulation import simulate_projections
+from bundle.simulation import FINE, simulate_item
 
 __all__ = ["SimulateProjectionsd"]
 
 
 class SimulateProjectionsd(Transform):
     """Adds "projections", "matrices", "geometry" and "angles_rad" of every candidate view.
+
+    An item's finer volume ("fine") is what is projected, and is not kept.
 
     Args:
         scan: the scan.
@@ -59,9 +60,9 @@ class SimulateProjectionsd(Transform):
         # Worker processes of a data loader cannot use the parent's CUDA device.
         device = torch.device("cpu") if get_worker_info() is not None else self.device
         geometry = self.scan.geometry(self.scan.candidate_angles_rad)
-        volume = convert_to_tensor(d[self.key], dtype=torch.float32, device=device)[None]
         generator = case_generator(self.seed, d.get("case"), device)
-        projections = simulate_projections(volume, geometry, self.scan.hu_window, self.acquisition, generator)
+        projections = simulate_item(d, geometry, self.scan.hu_window, self.acquisition, generator, device, self.key)
+        d.pop(FINE, None)
         stored = ProjectionSet(projections[0].cpu().numpy(), geometry, hu_window=pair(self.scan.hu_window))
         d.update(network_input(stored, self.scan))
         return d

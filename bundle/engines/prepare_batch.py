@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from monai.engines import PrepareBatch
 
+from bundle.data.load_projections import with_pixels
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import unpack_distinct
@@ -16,13 +17,13 @@ from bundle.physics.truncation import DetectorTruncation
 from bundle.prepared.resident import ResidentVolumes
 from bundle.presets import ScanPreset
 from bundle.sampling.misalignment import Misalignment
-from bundle.simulation import simulate_projections
+from bundle.simulation import FINE, MEASURED, simulate_item
 
 __all__ = ["PreparePoints", "PrepareVolume"]
 
 
 class _PrepareProjections(PrepareBatch):
-    """Gives the projections of a batch: stored ones, or simulated from "image" with "geometry".
+    """Gives the projections of a batch: stored ones, or simulated with "geometry" of "fine", or of "image" without it.
 
     Images are volumes, or the folders of prepared cases, whose volumes are then kept on the device.
 
@@ -75,19 +76,21 @@ class _PrepareProjections(PrepareBatch):
                 return projections.float()
             scale, offset = _plain(batch["projection_coding"]).to(device, **options)[:, :, None, None, None].unbind(1)
             return projections.float() * scale + offset
-        images = batch["image"]
-        cases = batch.get("case", [None] * len(images))
+        cases = batch.get("case", [None] * len(batch["image"]))
         scans = []
-        for image, rows, case in zip(images, batch["geometry"], cases):  # every item has views of its own
-            volume = self._volume(image, device, options)
+        for number, (rows, case) in enumerate(zip(batch["geometry"], cases)):  # every item has views of its own
+            name = FINE if FINE in batch else "image"
+            item = {name: self._volume(batch[name][number], device, options)}
             geometry, places = unpack_distinct(_plain(rows))
-            scans.append(self._simulate(volume[None], geometry, case)[:, places.to(device)])
+            scans.append(self._simulate(item, geometry, case, device)[:, places.to(device)])
         return torch.cat(scans)
 
-    def _simulate(self, volume: torch.Tensor, geometry: ConeBeamGeometry, case: object) -> torch.Tensor:
-        """[1, views, V, U] projections of one case's volume [1, 1, X, Y, Z]."""
-        generator = self._generator(case, volume.device)
-        return simulate_projections(volume, geometry, self.scan.hu_window, self.acquisition, generator)
+    def _simulate(
+        self, item: dict[str, torch.Tensor], geometry: ConeBeamGeometry, case: object, device: torch.device
+    ) -> torch.Tensor:
+        """[1, views, V, U] projections of one case's item."""
+        generator = self._generator(case, device)
+        return simulate_item(item, geometry, self.scan.hu_window, self.acquisition, generator, device)
 
     def _generator(self, case: object, device: str | torch.device) -> torch.Generator | None:
         return None if self.seed is None else case_generator(self.seed, case, device)
@@ -118,6 +121,8 @@ class PrepareVolume(_PrepareProjections):
         volumes: gives the volumes of prepared cases.
         misalignment: how the simulated scan differs from "geometry" and "matrices", which stay what they are.
         truncation: how much of the detector is measured.
+        detector: the scan with the detector that is simulated; the network gets averages of its pixels, and the batch
+            gets what it measures, "measured" [B, views, V, U], for other methods. The scan's own if None.
 
     Raises:
         InputError: when the scan is to be misaligned or truncated, but a batch brings stored projections.
@@ -131,8 +136,10 @@ class PrepareVolume(_PrepareProjections):
         volumes: ResidentVolumes | None = None,
         misalignment: Misalignment | None = None,
         truncation: DetectorTruncation | None = None,
+        detector: ScanPreset | None = None,
     ) -> None:
         super().__init__(scan, acquisition, seed, volumes)
+        self.detector = detector or scan
         self.misalignment = misalignment
         self.truncation = truncation
 
@@ -144,13 +151,20 @@ class PrepareVolume(_PrepareProjections):
                     "is set, but the projections are stored.",
                     "Simulate them: set prepared_projections and cache_projections to false.",
                 )
-        return super()._projections(batch, device, options)
+        projections = super()._projections(batch, device, options)
+        if "projections" in batch:
+            return projections
+        batch[MEASURED] = projections
+        return torch.stack([with_pixels(item, self.scan.detector_shape) for item in projections])
 
-    def _simulate(self, volume: torch.Tensor, geometry: ConeBeamGeometry, case: object) -> torch.Tensor:
+    def _simulate(
+        self, item: dict[str, torch.Tensor], geometry: ConeBeamGeometry, case: object, device: torch.device
+    ) -> torch.Tensor:
+        geometry = geometry.with_pixels(self.detector.detector_shape)
         if self.misalignment is not None:
             # A stream of its own on the CPU: the same errors on every device, and the same noise with and without.
             geometry = self.misalignment.disturb(geometry, self._generator(f"misalignment of {case}", "cpu"))
-        projections = super()._simulate(volume, geometry, case)
+        projections = super()._simulate(item, geometry, case, device)
         return projections if self.truncation is None else self.truncation(projections)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bundle.evaluation.perturbations import UNPERTURBED
+from bundle.simulation import OWN_VOXELS, SCANNED_FROM
 
-__all__ = ["MISSING_POLICY", "labels_left_out", "missing_structures"]
+__all__ = ["MISSING_POLICY", "labels_left_out", "missing_structures", "own_voxel_scans"]
 
 MISSING_POLICY = (
     "A structure that only one of the two segmentations has scores a Dice of 0; one that neither has is left "
@@ -56,6 +57,21 @@ def missing_structures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for (reference, structure), cases in nowhere.items():
         told.append(f"{_WHERE[reference][0].capitalize()} no {structure} in {_names(sorted(cases))}.")
     return told
+
+
+def own_voxel_scans(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sentences about scans that were simulated of the very voxels that were reconstructed.
+
+    Args:
+        rows: of image quality.
+    """
+    made = [row for row in rows if row.get(SCANNED_FROM) == OWN_VOXELS]
+    if not made:
+        return []
+    return [
+        f"{len(made)} of {len(rows)} reconstructions are of scans of their own voxels, which flatters every method "
+        "that fits its volume to the projections."
+    ]
 
 
 def labels_left_out(labelled: Mapping[str, bool], named: Sequence[str] | None, segmented: Sequence[str]) -> list[str]:

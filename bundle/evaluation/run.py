@@ -19,7 +19,7 @@ from bundle.errors import InputError
 from bundle.evaluation.labels import LabelStructures, labels_by_case
 from bundle.evaluation.listing import list_reconstructions
 from bundle.evaluation.perturbations import UNPERTURBED, list_perturbations
-from bundle.evaluation.problems import MISSING_POLICY, labels_left_out, missing_structures
+from bundle.evaluation.problems import MISSING_POLICY, labels_left_out, missing_structures, own_voxel_scans
 from bundle.evaluation.reconstruct import parse_evaluation, planned_methods, reconstruct_all
 from bundle.evaluation.reconstruction import Reconstruction
 from bundle.evaluation.score import Score, Scorer
@@ -29,6 +29,7 @@ from bundle.optional import require
 from bundle.report.findings import Findings, Picture
 from bundle.report.write import REPORT, write_report
 from bundle.segmentation.segmenter import Segmenter
+from bundle.simulation import SCANNED_FROM
 from bundle.tables import read_rows
 
 __all__ = ["SegmentationEvaluation"]
@@ -214,7 +215,7 @@ class SegmentationEvaluation:
             agreement=agree(structures),
             residuals=read_rows(self._residuals()),
             pictures=pictures,
-            problems=missing_structures(structures) + self._labels_left_out(reconstructions),
+            problems=own_voxel_scans(quality) + missing_structures(structures) + self._labels_left_out(reconstructions),
         )
 
     def _residuals(self) -> Path:
@@ -238,7 +239,8 @@ class SegmentationEvaluation:
                 else {"configurations": self.configs, "changes": {k: str(v) for k, v in self.changes.items()}}
             ),
             **{
-                name: seen(name) for name in ("preset", "geometry", "weights", "acquisition", "split", "shape", "dtype")
+                name: seen(name)
+                for name in ("preset", "geometry", "weights", "acquisition", SCANNED_FROM, "split", "shape", "dtype")
             },
             "truths (SHA-256)": {row["case"]: row["truth_sha256"] for row in quality},
             "resampled to the truth's grid": self.resample,

@@ -14,6 +14,7 @@ from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import unpack_geometry
 from bundle.physics.attenuation import normalised_to_unit_integral
+from bundle.simulation import MEASURED
 
 __all__ = ["UNTRAINED", "VOLUMES", "ComparedMethods", "items_and_outputs", "measured_scan", "planned_views"]
 
@@ -32,13 +33,15 @@ def measured_scan(item: Mapping[str, Any], output: Mapping[str, Any]) -> tuple[t
         output: the engine's output for it.
 
     Returns:
-        [1, views, V, U] unit integrals in mm, and the scan with the prediction's voxels.
+        [1, views, V, U] unit integrals in mm of the detector as it is where the item has them ("measured"), else of
+        the network's pixels, and the scan with the prediction's voxels.
     """
-    projections, rows = output[CommonKeys.IMAGE], item["geometry"]
+    projections, rows = item.get(MEASURED, output[CommonKeys.IMAGE]), item["geometry"]
     if "sparse_mask" in item:
         sparse = torch.as_tensor(item["sparse_mask"]).cpu().bool()
         projections, rows = projections[sparse.to(projections.device)], rows[sparse.to(rows.device)]
     geometry = unpack_geometry(torch.as_tensor(rows)).with_volume(output[CommonKeys.PRED].shape[1:])
+    geometry = geometry.with_pixels(projections.shape[1:])
     return normalised_to_unit_integral(torch.as_tensor(projections).float())[None], geometry
 
 

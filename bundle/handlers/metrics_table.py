@@ -17,11 +17,12 @@ from bundle.checkpoint import weights_hash
 from bundle.handlers.compared_methods import UNTRAINED, VOLUMES, items_and_outputs, planned_views
 from bundle.metrics import quality
 from bundle.presets import ScanPreset
+from bundle.simulation import OWN_VOXELS, SCANNED_FROM
 from bundle.tables import read_rows, write_rows
 
 __all__ = ["MetricsTable"]
 
-_IDENTITY = ("case", "method", "views", "geometry", "weights", "acquisition", "split")
+_IDENTITY = ("case", "method", "views", "geometry", "weights", "acquisition", SCANNED_FROM, "split")
 
 
 class MetricsTable:
@@ -30,7 +31,7 @@ class MetricsTable:
     Volumes of compared methods (see ComparedMethods) have rows of their own.
 
     Rows of earlier runs stay in the file unless they describe the same case, method, views, geometry, weights,
-    acquisition and split.
+    acquisition, scan and split. An item's "scanned_from" says how its scan was made.
 
     Args:
         path: CSV file.
@@ -94,6 +95,7 @@ class MetricsTable:
                         "geometry": hashlib.sha256(geometry.tobytes()).hexdigest()[:16],
                         "weights": "" if method in output.get(UNTRAINED, []) else self._weights,
                         "acquisition": item.get("acquisition", self._acquisition),
+                        SCANNED_FROM: item.get(SCANNED_FROM, OWN_VOXELS),
                         "split": self._split,
                         "version": bundle.__version__,
                     }

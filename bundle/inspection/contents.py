@@ -14,7 +14,7 @@ from bundle.geometry import ConeBeamGeometry
 from bundle.physics.attenuation import unit_to_hu
 from bundle.prepared.case import PreparedCase
 from bundle.prepared.projections import StoredProjections
-from bundle.simulation import simulate_projections
+from bundle.simulation import project_own_voxels
 
 __all__ = ["CaseContents", "opposite_views", "read_contents"]
 
@@ -72,8 +72,8 @@ def read_contents(folder: Path) -> CaseContents:
     else:
         unit = torch.from_numpy(volume)[None, None]
         middle = replace(geometry, detector_shape=(1, geometry.detector_shape[1]))
-        projections = simulate_projections(unit, geometry.select(shown), case.hu_window)[0].numpy()
-        sinogram = simulate_projections(unit, middle, case.hu_window)[0, :, 0].numpy()
+        projections = project_own_voxels(unit, geometry.select(shown), case.hu_window)[0].numpy()
+        sinogram = project_own_voxels(unit, middle, case.hu_window)[0, :, 0].numpy()
     source = case.provenance.get("source")
     name = str(source.get("file", "unknown")) if isinstance(source, dict) else "unknown"
     return CaseContents(volume, case.hu_window, geometry, shown, projections, sinogram, limits, name)

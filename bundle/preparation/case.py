@@ -13,18 +13,20 @@ import torch
 
 import bundle
 from bundle.checksums import file_sha256
+from bundle.data.resample import resample
+from bundle.data.scan_grid import box_centre, scan_grids
+from bundle.data.to_scan_grid import fine_and_truth
 from bundle.datasets import DATASETS
 from bundle.datasets.raw_case import RawCase, RawVolume
 from bundle.datasets.sources import describe_sources, source_files
 from bundle.errors import InputError, naming
 from bundle.physics.acquisition import Acquisition
+from bundle.physics.attenuation import hu_to_unit, unit_to_hu
 from bundle.physics.noise import DetectorNoise, case_generator
-from bundle.preparation.grid import box_centre, scan_grids
-from bundle.preparation.resample import resample
 from bundle.preparation.settings import INTERPOLATIONS, PrepareSettings
 from bundle.prepared.write import write_case
 from bundle.presets import ScanPreset
-from bundle.simulation import simulate_projections
+from bundle.simulation import OWN_VOXELS, project_own_voxels, simulate_scan
 
 __all__ = ["CASES", "prepare_case", "source_paths"]
 
@@ -110,37 +112,41 @@ def _write_item(
     settings: PrepareSettings,
     provenance: dict[str, Any],
 ) -> None:
-    hu = resample(raw.hu, raw.affine_ras, grid, scan.volume_shape, INTERPOLATIONS[settings.interpolation])
-    body = float((hu > _BODY_HU).mean())
+    order = INTERPOLATIONS[settings.interpolation]
+    if settings.own_voxels:
+        hu = resample(raw.hu, raw.affine_ras, grid, scan.volume_shape, order)
+        volume, scanned_from = hu_to_unit(torch.from_numpy(hu), scan.hu_window), OWN_VOXELS
+        scanned, simulate = volume, project_own_voxels
+    else:
+        scanned, volume, scanned_from = fine_and_truth(raw.hu, raw.affine_ras, grid, scan, order)
+        simulate = simulate_scan
+    body = float((unit_to_hu(volume, scan.hu_window) > _BODY_HU).float().mean())
     if body < _LEAST_BODY:
         raise InputError(
             f"crop {name}",
             f"holds nothing but air: {100 * body:.2g} % of its voxels are above {_BODY_HU:g} HU.",
             "Check the CT's position and its labels, or leave the case out.",
         )
-    low, high = scan.hu_window
-    volume = np.clip((hu - low) / (high - low), 0.0, 1.0, dtype=np.float32)
-    del hu
     geometry = scan.geometry(scan.candidate_angles_rad)
     noise = None if settings.photons is None else DetectorNoise(settings.photons)
     acquisition = None if noise is None else Acquisition(noise=noise)
     projections = labels = None
     if settings.candidate_projections:
         generator = case_generator(settings.seed, name, "cpu")
-        unit = torch.from_numpy(volume)[None, None]
-        projections = simulate_projections(unit, geometry, scan.hu_window, acquisition, generator)[0].numpy()
+        projections = simulate(scanned[None, None], geometry, scan.hu_window, acquisition, generator)[0].numpy()
     if settings.keep_labels and raw.label is not None:
         labels = resample(raw.label, raw.affine_ras, grid, scan.volume_shape, order=0, outside=0)
     write_case(
         folder,
         name,
-        volume,
+        volume.numpy(),
         grid,
         scan.hu_window,
         geometry,
         settings.precision,
         projections,
         "exact" if acquisition is None else str(acquisition),
+        scanned_from,
         labels,
         provenance,
     )

@@ -17,7 +17,7 @@ from bundle.preparation.worker_process import start_worker
 
 __all__ = ["LocalProcesses", "available_memory", "default_workers"]
 
-_MEMORY_PER_CASE = 3 * 2**30  # bytes; the largest CTs need about that much while they are read and resampled
+_MEMORY_PER_CASE = 4 * 2**30  # bytes; the largest CTs need about that much while they are read and resampled
 
 
 class LocalProcesses:

@@ -34,6 +34,7 @@ class PrepareSettings:
         seed: seed of the noise and of the split.
         keep_labels: store the labels, too, where the data set has them.
         check_hu: refuse intensities that cannot be HU.
+        own_voxels: simulate projections of the volume's own voxels, as published code does, instead of finer ones.
 
     Raises:
         InputError: when a value is not one of those possible.
@@ -50,6 +51,7 @@ class PrepareSettings:
     seed: int = 0
     keep_labels: bool = False
     check_hu: bool = True
+    own_voxels: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (("precision", PRECISIONS), ("interpolation", INTERPOLATIONS)):

@@ -30,6 +30,7 @@ from bundle.prepared.precision import Coding
 from bundle.prepared.projections import StoredProjections
 from bundle.prepared.stored_array import StoredArray
 from bundle.prepared.volume import LatticeVolume
+from bundle.simulation import OWN_VOXELS, SCANNED_FROM
 
 __all__ = ["DESCRIPTION", "FORMAT", "VERSION", "PreparedCase"]
 
@@ -116,6 +117,11 @@ class PreparedCase:
     def acquisition(self) -> str:
         """The physics of the stored projections, in words."""
         return self.record["projections"]["acquisition"]
+
+    @property
+    def scanned_from(self) -> str:
+        """What the stored projections were simulated of, in words; versions before 0.10 did not say."""
+        return self.record["projections"].get(SCANNED_FROM, OWN_VOXELS)
 
     @cached_property
     def geometry_rows(self) -> torch.Tensor:

@@ -21,6 +21,7 @@ from bundle.prepared.case import PreparedCase
 from bundle.prepared.volume import LatticeVolume
 from bundle.presets import ScanPreset
 from bundle.sampling.points import is_held_out, voxel_positions
+from bundle.simulation import OWN_VOXELS, SCANNED_FROM
 
 __all__ = ["OpenPreparedd", "SampleBlockd"]
 
@@ -31,7 +32,8 @@ class OpenPreparedd(MapTransform):
     The entry with a case's folder becomes its volume [1, X, Y, Z] with the affine in RAS mm, or stays what it is, for
     training on points alone. The item gets "projections", which SampleViewsd reads views of as they are stored, so
     that half the bytes travel to the device; "projection_coding" [2], their scale and offset; the views' "matrices"
-    [views, 3, 4], "geometry" [views, 26] and "angles_rad" [views]; and "acquisition", the physics that they have.
+    [views, 3, 4], "geometry" [views, 26] and "angles_rad" [views]; "acquisition", the physics that they have; and
+    "scanned_from", what they were simulated of.
 
     Args:
         keys: entries that hold cases' folders.
@@ -39,9 +41,11 @@ class OpenPreparedd(MapTransform):
         whole: read the whole volume.
         projections: use stored projections; otherwise they are simulated.
         acquisition: the physics that projections are to have; those that are stored must have been made with it.
+        own_voxels: projections may be simulated of the stored volume's own voxels, as there are no finer ones.
 
     Raises:
-        InputError: when a case is damaged, or was prepared for another scan or with other physics.
+        InputError: when a case is damaged, was prepared for another scan or with other physics, or has no projections
+            and its own voxels are not to be projected.
     """
 
     def __init__(
@@ -51,9 +55,11 @@ class OpenPreparedd(MapTransform):
         whole: bool = False,
         projections: bool = True,
         acquisition: Acquisition | None = None,
+        own_voxels: bool = False,
     ) -> None:
         super().__init__(keys)
         self.acquisition = acquisition
+        self.own_voxels = is_true(own_voxels, "own_voxels")
         self.scan = scan
         self.whole = whole
         self.projections = is_true(projections, "prepared_projections")
@@ -66,6 +72,14 @@ class OpenPreparedd(MapTransform):
             check_scan(case, self.scan)
             if self.projections and case.has_projections:
                 d.update(self._views(case))
+            elif self.own_voxels:
+                d[SCANNED_FROM] = OWN_VOXELS
+            else:
+                raise InputError(
+                    case.folder,
+                    "has no voxels finer than those that are reconstructed, which a scan is simulated of.",
+                    "Use its stored projections, or set own_voxels to true: all that is measured then says so.",
+                )
             if self.whole:
                 meta = {"filename_or_obj": case.folder}
                 d[key] = MetaTensor(case.volume.read()[None], affine=torch.as_tensor(case.affine_ras), meta=meta)
@@ -97,6 +111,7 @@ class OpenPreparedd(MapTransform):
             "projections": projections,
             "projection_coding": torch.tensor([projections.coding.scale, projections.coding.offset]),
             "acquisition": case.acquisition,
+            SCANNED_FROM: case.scanned_from,
         }
 
 

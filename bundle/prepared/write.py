@@ -15,6 +15,7 @@ from bundle.json_files import write_json
 from bundle.prepared.case import DESCRIPTION, FORMAT, VERSION
 from bundle.prepared.lattice import lattice_factors, split_blocks
 from bundle.prepared.precision import PRECISIONS, precise_coding
+from bundle.simulation import OWN_VOXELS, SCANNED_FROM
 
 __all__ = ["write_case"]
 
@@ -29,6 +30,7 @@ def write_case(
     precision: str = "uint16",
     projections: np.ndarray | None = None,
     acquisition: str = "exact",
+    scanned_from: str = OWN_VOXELS,
     labels: np.ndarray | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> None:
@@ -44,6 +46,7 @@ def write_case(
         precision: one of PRECISIONS.
         projections: [views, V, U] normalised projections of the candidate views.
         acquisition: the physics that they were simulated with, in words.
+        scanned_from: what they were simulated of, in words.
         labels: [X, Y, Z] integers.
         provenance: what it was made from: plain values.
     """
@@ -81,6 +84,7 @@ def write_case(
             "quantity": "normalised",
             "axes": ["view", "v", "u"],
             "acquisition": acquisition,
+            SCANNED_FROM: scanned_from,
         }
     if labels is not None:
         record["labels"] = {**_write(folder / "labels.npy", labels), "axes": ["x", "y", "z"]}

@@ -15,7 +15,7 @@ from bundle.phantoms import asymmetric_phantom, voxelise
 from bundle.physics.acquisition import Acquisition
 from bundle.physics.noise import DetectorNoise
 from bundle.presets import ScanPreset, load_preset
-from bundle.simulation import simulate_projections
+from bundle.simulation import project_own_voxels
 from scripts.benchmarks.measuring import DEVICE
 from scripts.benchmarks.straightforward import Straightforward
 
@@ -218,7 +218,7 @@ def phantom_projections(scan: ScanPreset, angles_rad: Sequence[float]) -> torch.
     volume = torch.from_numpy(voxelise(asymmetric_phantom(geometry.volume_size_mm), geometry, 1)).clamp(0, 1)
     acquisition = Acquisition(noise=DetectorNoise(photons=1e5))
     generator = torch.Generator().manual_seed(len(angles_rad))
-    return simulate_projections(volume[None, None], geometry, scan.hu_window, acquisition, generator).float()
+    return project_own_voxels(volume[None, None], geometry, scan.hu_window, acquisition, generator).float()
 
 
 def _norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:

@@ -70,6 +70,7 @@ def stage_parser(stage: str, sizes: dict[str, Any], size: int) -> ConfigParser:
     noise = {"_target_": "bundle.physics.noise.DetectorNoise", "photons": [3e4, 3e5]}
     parser.update({"bundle_root": str(_ROOT), "detector_shape": [size] * 2, "volume_shape": [size] * 3})
     parser.update({**sizes, "denoise_blocks": denoise_blocks, "prepared_projections": False, "num_workers": 0})
+    parser["own_voxels"] = True
     parser["jitter"] = {"_target_": "bundle.sampling.jitter.ScanJitter", "angle_deg": 1.0, "sod_mm": 10.0}
     parser["acquisition"] = {"_target_": "bundle.physics.acquisition.Acquisition", "noise": noise}
     parser["prepared"] = True

@@ -55,6 +55,7 @@ def test_switches_are_off_by_the_word_false(tmp_path):
         "cache_projections": parsed("simulated_projections").used,
         "prepared_projections": parsed("stored_projections").used or parsed("validate#open_prepared").projections,
         "check_hu": parsed("ct_transforms#0").check_hu,
+        "own_voxels": parsed("ct_transforms#2").own_voxels or parsed("validate#open_prepared").own_voxels,
     } == dict.fromkeys(switches, False)
     evaluation = workflow(EVALUATE, "evaluating", **small(tmp_path, overwrite="false"))
     savers = [
@@ -256,6 +257,7 @@ def test_one_step_of_the_papers_settings(tmp_path, stage, views):
         output_dir=str(tmp_path / "out"),
         models_dir=str(tmp_path / "models"),
         initial_weights=None,
+        own_voxels=True,
         batch_size=1,
         max_epochs=1,
         val_interval=2,

@@ -12,6 +12,7 @@ from monai.transforms import Compose, Orientationd, ScaleIntensityRanged
 
 from bundle.data.anatomy.real.augmentation import Augmentation
 from bundle.data.anatomy_volume import AnatomyVolumed
+from bundle.data.fine_grid import averaged
 from bundle.data.load_ct import LoadCTd
 from bundle.errors import InputError
 from tests.conftest import write_nifti
@@ -23,7 +24,10 @@ def test_procedural_items(scan):
     item = {"case": "chest-17", "source": "procedural", "anatomy": "chest", "seed": 17}
     make = AnatomyVolumed(scan)
     made = make(item)
-    assert set(made) == {"case", "source", "seed", "image"}
+    assert set(made) == {"case", "source", "seed", "image", "fine", "scanned_from"}
+    assert made["fine"].shape == (1, *(2 * n for n in scan.volume_shape))
+    assert made["scanned_from"] == "40x36x32 voxels; 2x2 rays a pixel"
+    np.testing.assert_allclose(averaged(made["fine"].float(), scan.volume_shape), made["image"], atol=1e-3)
     assert made["image"].shape == (1, *scan.volume_shape)
     assert made["image"].dtype == torch.float32
     assert 0 <= made["image"].min() < 0.05
@@ -37,8 +41,9 @@ def test_real_items_are_turned_to_the_scans_axes(scan, phantom, tmp_path, axcode
     """Whatever the order on disk; without augmentation the volume is the file's."""
     path = tmp_path / "case.nii.gz"
     write_nifti(path, phantom, scan.voxel_mm, axcodes)
-    make = AnatomyVolumed(scan, Compose(READ), Augmentation.none())
+    make = AnatomyVolumed(scan, Compose(READ), Augmentation.none(), own_voxels=True)
     made = make({"case": "c", "source": "real", "image": str(path), "seed": 1})
+    assert set(made) == {"case", "source", "seed", "image", "scanned_from"}
     np.testing.assert_allclose(made["image"][0], phantom, atol=6e-4)
 
 

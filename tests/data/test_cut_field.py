@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from bundle.data.cut_field import CutFieldd
+from bundle.data.fine_grid import averaged
 from bundle.errors import InputError
 
 
@@ -25,6 +26,15 @@ def test_a_box_remains_and_the_rest_is_air(axis):
         assert int(kept[-1] - kept[0]) + 1 == len(kept)
         lengths.append(len(kept) / len(present))
     assert 0.28 <= min(lengths) < max(lengths) <= 0.82
+
+
+def test_the_finer_volume_is_cut_alike():
+    fine = torch.rand(1, 40, 60, 80) + 0.1
+    transform = CutFieldd(probability=(1, 1, 1), kept=(0.3, 0.8))
+    transform.set_random_state(3)
+    made = transform({"image": averaged(fine, (20, 30, 40)), "fine": fine})
+    assert (made["fine"] == 0).any()
+    torch.testing.assert_close(averaged(made["fine"], (20, 30, 40)), made["image"])
 
 
 def test_nothing_is_cut_without_a_chance():

@@ -11,7 +11,7 @@ from bundle.networks import DiCE
 from bundle.physics.acquisition import Acquisition
 from bundle.physics.noise import DetectorNoise
 from bundle.presets import load_preset
-from bundle.simulation import simulate_projections
+from bundle.simulation import project_own_voxels
 from tests.networks.test_dice import TINY
 
 PRIOR = {"size": 24, "channels": (4, 6), "options": {"iterations": 5}}
@@ -28,7 +28,7 @@ def test_projections_are_those_of_the_drawn_views(scan, phantom):
         views.set_random_state(seed)
         drawn = views(item_of(phantom))
         done = ScanViewsd(scan)(drawn)
-        expected = simulate_projections(drawn["image"][None], unpack_geometry(drawn["geometry"]), scan.hu_window)[0]
+        expected = project_own_voxels(drawn["image"][None], unpack_geometry(drawn["geometry"]), scan.hu_window)[0]
         torch.testing.assert_close(done["projections"], expected)
         assert "prior" not in done
 

@@ -11,6 +11,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.data import list_data_collate
 
+from bundle.data.ct_volume import read_ct
 from bundle.data.load_ct import LoadCTd
 from bundle.data.load_projections import LoadProjectionsd, network_input, unit_to_patient
 from bundle.data.projection_file import ProjectionSet, write_projections
@@ -18,6 +19,7 @@ from bundle.data.reconstruction_input import LoadReconstructionInputd, project_c
 from bundle.data.sample_points import SamplePointsd
 from bundle.data.sample_views import SampleViewsd
 from bundle.data.simulate import SimulateProjectionsd
+from bundle.data.to_scan_grid import ToScanGridd
 from bundle.errors import InputError
 from bundle.physics.acquisition import Acquisition
 from bundle.physics.noise import DetectorNoise
@@ -36,8 +38,11 @@ def ct_transforms(scan):
 @pytest.mark.parametrize("axcodes", ["LPS", "RAS", "LAS", "PIR", "SAL", "AIL"])
 def test_orientation_on_disk_does_not_matter(tmp_path, scan, phantom, ct_transforms, axcodes):
     affine = write_nifti(tmp_path / "ct.nii.gz", phantom, scan.voxel_mm, axcodes)
-    image = ct_transforms({"image": tmp_path / "ct.nii.gz"})["image"]
+    image = ToScanGridd("image", scan, own_voxels=True)({"image": read_ct(tmp_path / "ct.nii.gz")})["image"]
     np.testing.assert_allclose(image[0].numpy(), phantom, atol=2e-3)
+    np.testing.assert_allclose(np.asarray(image.affine), affine, atol=1e-3)
+    image = ct_transforms({"image": tmp_path / "ct.nii.gz"})["image"]  # means of what is interpolated between voxels
+    assert np.abs(image[0].numpy() - phantom).mean() < 0.02
     np.testing.assert_allclose(np.asarray(image.affine), affine, atol=1e-3)
 
 
@@ -157,9 +162,10 @@ def test_simulated_stored_and_direct_projections_agree(tmp_path, scan, phantom):
 
 def test_projections_of_another_volume_are_refused(tmp_path, scan, ct_file, ct_transforms):
     """Stored projections are tied to the CT that they are trained with."""
-    volume = ct_transforms({"image": ct_file})["image"]
+    item = ct_transforms({"image": ct_file})
+    volume = item["image"]
     load = LoadProjectionsd("projections", scan)
-    data = project_ct(volume, scan, 4)
+    data = project_ct(item, scan, 4)
     write_projections(data, tmp_path / "scan.npz")
     load({"image": volume, "projections": tmp_path / "scan.npz"})
     moved = data.world_to_patient.copy()
@@ -193,7 +199,7 @@ def test_network_input_turns_rows_and_resamples(scan, phantom):
     from monai.data import MetaTensor
 
     volume = MetaTensor(torch.from_numpy(phantom)[None], affine=torch.diag(torch.tensor([-8.0, -9, 10, 1])))
-    data = project_ct(volume, scan, 4)
+    data = project_ct({"image": volume, "scanned_from": "own voxels"}, scan, 4)
     plain = network_input(data, scan)
     flipped = ProjectionSet(data.projections[:, ::-1].copy(), data.geometry.flip_rows(), hu_window=scan.hu_window)
     for key, value in network_input(flipped, scan).items():
@@ -208,11 +214,12 @@ def test_network_input_turns_rows_and_resamples(scan, phantom):
 def test_reconstruction_input_from_ct_and_from_file(tmp_path, scan, ct_file, ct_transforms):
     load = LoadReconstructionInputd("image", scan, ct_transforms, num_views=4)
     from_ct = load({"image": str(ct_file)})
-    volume = ct_transforms({"image": ct_file})["image"]
-    write_projections(project_ct(volume, scan, 8), tmp_path / "scan.npz")
+    write_projections(project_ct(ct_transforms({"image": ct_file}), scan, 8), tmp_path / "scan.npz")
     from_file = load({"image": str(tmp_path / "scan.npz")})
     for key in ("image", "matrices", "unit_to_patient"):
         torch.testing.assert_close(from_file[key], from_ct[key])
+    assert from_file["scanned_from"] == from_ct["scanned_from"]
+    assert from_ct["scanned_from"].startswith("40x36x32 voxels of a CT of 8x9x10 mm; 2x2 rays")
     everything = LoadReconstructionInputd("image", scan, ct_transforms)({"image": str(tmp_path / "scan.npz")})
     assert everything["image"].shape == (8, 24, 32)
     # The unit cube's centre is the CT's centre, in RAS millimetres.
@@ -240,7 +247,7 @@ def test_reconstruction_input_only_from_some_folders(tmp_path, scan, ct_file, ct
 
 def test_reconstruction_input_of_another_size(tmp_path, scan, ct_file, ct_transforms):
     """Refused where a prior needs the scan's, whatever the voxels; not by networks without."""
-    made = project_ct(ct_transforms({"image": ct_file})["image"], scan, 4)
+    made = project_ct(ct_transforms({"image": ct_file}), scan, 4)
     finer = made.geometry.with_volume(tuple(2 * n for n in scan.volume_shape))
     larger = replace(made.geometry, voxel_mm=tuple(1.02 * side for side in scan.voxel_mm))
     load = LoadReconstructionInputd("image", scan, ct_transforms, same_size=True)

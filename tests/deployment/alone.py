@@ -13,7 +13,7 @@ import torch
 from bundle.networks import DiCE
 from bundle.phantoms import asymmetric_phantom, voxelise
 from bundle.presets import ScanPreset
-from bundle.simulation import simulate_projections
+from bundle.simulation import project_own_voxels
 from tests.networks.lively import lively
 
 SCAN = ScanPreset(
@@ -83,7 +83,7 @@ def phantom_projections(views: int) -> torch.Tensor:
     """[1, views, V, U] of the asymmetric phantom, equally spaced over the arc."""
     geometry = SCAN.geometry(np.arange(views) * SCAN.arc_rad / views)
     volume = torch.from_numpy(voxelise(asymmetric_phantom(geometry.volume_size_mm), geometry))[None, None]
-    return simulate_projections(volume, geometry, SCAN.hu_window)
+    return project_own_voxels(volume, geometry, SCAN.hu_window)
 
 
 def run_alone(path: Path, runtime: str, load: str, inputs: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from bundle.inspection.contents import CaseContents
 from bundle.inspection.panels import draw_geometry, draw_histogram, draw_plane, draw_projection, side
-from bundle.simulation import simulate_projections
+from bundle.simulation import project_own_voxels
 
 # A bright block to the patient's left, front and head.
 BLOCK = np.s_[14:17, 3:6, 11:14]
@@ -21,7 +21,7 @@ BLOCK = np.s_[14:17, 3:6, 11:14]
 def contents_of(scan, volume) -> CaseContents:
     geometry = scan.geometry(scan.candidate_angles_rad)
     unit = torch.from_numpy(volume)[None, None]
-    projections = simulate_projections(unit, geometry.select([0, 20]), scan.hu_window)[0].numpy()
+    projections = project_own_voxels(unit, geometry.select([0, 20]), scan.hu_window)[0].numpy()
     return CaseContents(volume, (-1000.0, 1000.0), geometry, (0, 20), projections, projections[:, 0], None, "x.mha")
 
 

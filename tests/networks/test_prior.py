@@ -14,7 +14,7 @@ from bundle.networks import DiCE, PointForward
 from bundle.phantoms import asymmetric_phantom, voxelise
 from bundle.physics.attenuation import normalised_to_unit_integral
 from bundle.presets import load_preset
-from bundle.simulation import simulate_projections
+from bundle.simulation import project_own_voxels
 from tests.networks.lively import lively
 from tests.networks.test_dice import TINY
 
@@ -41,7 +41,7 @@ def phantom(scan) -> torch.Tensor:
 
 def projections_of(phantom, scan, angles):
     geometry = scan.geometry(angles)
-    projections = simulate_projections(phantom, geometry, scan.hu_window)
+    projections = project_own_voxels(phantom, geometry, scan.hu_window)
     return projections, torch.from_numpy(geometry.unit_matrices()).float()[None]
 
 

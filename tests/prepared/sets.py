@@ -13,7 +13,7 @@ from bundle.data.datalist import PREPARED
 from bundle.phantoms import asymmetric_phantom, voxelise
 from bundle.prepared.write import write_case
 from bundle.presets import ScanPreset
-from bundle.simulation import simulate_projections
+from bundle.simulation import project_own_voxels
 
 AFFINE_RAS = np.array([[-8.0, 0, 0, 70], [0, -9.0, 0, 65], [0, 0, 10.0, -230], [0, 0, 0, 1.0]])
 
@@ -24,7 +24,7 @@ def write_phantom(folder: Path, scan: ScanPreset, with_projections: bool = True,
     volume = voxelise(asymmetric_phantom(geometry.volume_size_mm), geometry).clip(0, 1).astype(np.float32)
     projections = None
     if with_projections:
-        projections = simulate_projections(torch.from_numpy(volume)[None, None], geometry, scan.hu_window)[0].numpy()
+        projections = project_own_voxels(torch.from_numpy(volume)[None, None], geometry, scan.hu_window)[0].numpy()
     folder.mkdir(parents=True)
     write_case(
         folder,

@@ -20,6 +20,7 @@ from bundle.physics.noise import DetectorNoise
 from bundle.prepared.load import OpenPreparedd, SampleBlockd
 from bundle.prepared.resident import ResidentVolumes
 from bundle.sampling.points import is_held_out
+from bundle.simulation import OWN_VOXELS, SCANNED_FROM
 from tests.prepared.sets import AFFINE_RAS, write_phantom, write_set
 
 
@@ -97,7 +98,10 @@ def test_views_belong_to_their_geometry(folder, scan, phantom, row_direction):
 
 def test_on_the_fly_from_resident_volumes(folder, scan, phantom):
     item = item_of(
-        folder, OpenPreparedd("image", scan, projections=False), SampleViewsd(scan, [4], 6), SampleBlockd(10)
+        folder,
+        OpenPreparedd("image", scan, projections=False, own_voxels=True),
+        SampleViewsd(scan, [4], 6),
+        SampleBlockd(10),
     )
     assert "projections" not in item
     loader = DataLoader(Dataset([item, item]), batch_size=2)
@@ -130,7 +134,13 @@ def test_prepared_for_another_scan(folder, scan, change, message):
 
 def test_another_detector_is_fine_on_the_fly(folder, scan):
     other = replace(scan, detector_shape=(12, 16), pixel_mm=(28.0, 24.0))
-    OpenPreparedd("image", other, projections=False)({"image": folder})
+    item = OpenPreparedd("image", other, projections=False, own_voxels=True)({"image": folder})
+    assert item[SCANNED_FROM] == OWN_VOXELS
+
+
+def test_own_voxels_are_projected_only_if_asked_for(folder, scan):
+    with pytest.raises(InputError, match=r"no voxels finer than those that are reconstructed.*own_voxels to true"):
+        OpenPreparedd("image", scan, projections=False)({"image": folder})
 
 
 def test_from_an_object_store(tmp_path, scan, phantom):
@@ -153,7 +163,7 @@ def test_other_physics_than_asked_for(folder, scan):
     asked = Acquisition(noise=DetectorNoise(1e4))
     with pytest.raises(InputError, match=r"acquisition: is .*10000.*, but the stored projections of .*one have exact"):
         OpenPreparedd("image", scan, acquisition=asked)({"image": folder})
-    OpenPreparedd("image", scan, acquisition=asked, projections=False)({"image": folder})
+    OpenPreparedd("image", scan, acquisition=asked, projections=False, own_voxels=True)({"image": folder})
 
 
 @pytest.mark.parametrize("sample", [SampleBlockd, SamplePointsd])

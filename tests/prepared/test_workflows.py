@@ -32,7 +32,7 @@ def no_ct(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_ct")
-@pytest.mark.parametrize("changes", [{}, {"prepared_projections": False}, {"hold_out_every": 4}])
+@pytest.mark.parametrize("changes", [{}, {"prepared_projections": False, "own_voxels": True}, {"hold_out_every": 4}])
 def test_trains(tmp_path, prepared, changes):
     done = run([TRAIN, DEMO], **small(tmp_path, dataset_dir=str(prepared), cases_repeated=1, **changes))
     assert done.trainer.state.iteration == 1
@@ -49,7 +49,12 @@ def test_stored_and_simulated_projections_train_alike(tmp_path, prepared):
     """
     inputs = []
     for stored in (True, False):
-        changes = {"dataset_dir": str(prepared), "cases_repeated": 1, "prepared_projections": stored}
+        changes = {
+            "dataset_dir": str(prepared),
+            "cases_repeated": 1,
+            "prepared_projections": stored,
+            "own_voxels": True,
+        }
         done = workflow([TRAIN, DEMO], **small(tmp_path / str(stored), **changes))
         inputs.append(keep_inputs(done.trainer))
         done.run()
@@ -89,7 +94,7 @@ def test_jitter_needs_projections_on_the_fly(tmp_path, prepared):
     changes = {"dataset_dir": str(prepared), "cases_repeated": 1, "jitter": jitter}
     with refused("jitter: is set, but case . has its projections already"):
         run([TRAIN, DEMO], **small(tmp_path / "a", **changes))
-    run([TRAIN, DEMO], **small(tmp_path / "b", prepared_projections=False, **changes))
+    run([TRAIN, DEMO], **small(tmp_path / "b", prepared_projections=False, own_voxels=True, **changes))
 
 
 def test_another_preset_is_refused(tmp_path, prepared):

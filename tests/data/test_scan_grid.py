@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bundle.data.ct_formats import LPS_TO_RAS
+from bundle.data.scan_grid import LEAST_OVERLAP, box_centre, scan_axes, scan_grids, window_centres
 from bundle.errors import InputError
-from bundle.preparation.grid import LEAST_OVERLAP, box_centre, scan_axes, scan_grids, window_centres
 
 
 def rotation(axis: int, degrees: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import nibabel.processing
 import numpy as np
 import pytest
 
-from bundle.preparation.resample import resample
+from bundle.data.resample import resample
 
 AFFINE = np.array([[-2.0, 0.3, 0, 31], [0.2, 2.5, 0, -22], [0, 0, 3.0, 7], [0, 0, 0, 1]])
 GRID = np.array([[1.7, 0, 0, -20], [0, -1.9, 0, 40], [0, 0.1, 2.1, 3], [0, 0, 0, 1.0]])
