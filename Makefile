@@ -54,13 +54,13 @@ test: .venv/.test lint
 
 .venv-%/.installed: tests/integration/%.txt
 	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' $<)
+	grep '^torch==' $< | xargs --no-run-if-empty .venv-$*/bin/python -m pip install --quiet --disable-pip-version-check
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
 # What cannot be installed is skipped, with the reason.
 test-integration: .venv/.test
-	-$(MAKE) --keep-going .venv-monailabel/.installed .venv-nvflare/.installed
+	-$(MAKE) --keep-going .venv-monailabel/.installed .venv-nvflare/.installed .venv-mbirjax/.installed
 	$(BIN)/python -m pytest -m integration -rs tests/integration
 
 clean:

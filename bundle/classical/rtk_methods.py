@@ -18,7 +18,7 @@ from bundle.classical.fdk import FDK, fdk_orbit
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry
 from bundle.rtk.geometry import faces_source, to_rtk, with_real_detector
-from bundle.rtk.images import empty_volume, projections_to_itk, volume_from_itk, volume_to_itk
+from bundle.rtk.images import empty_volume, projections_to_itk, renewable, volume_from_itk, volume_to_itk
 from bundle.rtk.toolkit import image_type, itk_and_rtk
 
 __all__ = ["RTKCGLS", "RTKFDK", "RTKSART", "RTKTotalVariation"]
@@ -50,7 +50,8 @@ def _reconstruct(
             volume = source.GetOutput()
         else:
             volume = volume_to_itk(initial[i, 0].detach().cpu().numpy(), geometry)
-        last = build(rtk, volume, projections_to_itk(item, geometry), to_rtk(geometry))
+        stack = renewable(projections_to_itk(item, geometry))  # a name, since an output does not keep its filter alive
+        last = build(rtk, volume, stack.GetOutput(), to_rtk(geometry))
         last.Update()
         out.append(torch.from_numpy(volume_from_itk(last.GetOutput())))
     return torch.stack(out)[:, None].to(projections.device)

@@ -10,7 +10,14 @@ from bundle.geometry import ConeBeamGeometry
 from bundle.rtk.geometry import to_rtk_vector
 from bundle.rtk.toolkit import image_type, itk_and_rtk
 
-__all__ = ["empty_projections", "empty_volume", "projections_to_itk", "volume_from_itk", "volume_to_itk"]
+__all__ = [
+    "empty_projections",
+    "empty_volume",
+    "projections_to_itk",
+    "renewable",
+    "volume_from_itk",
+    "volume_to_itk",
+]
 
 
 def volume_to_itk(volume: np.ndarray, geometry: ConeBeamGeometry) -> Any:
@@ -37,6 +44,19 @@ def projections_to_itk(projections: np.ndarray, geometry: ConeBeamGeometry) -> A
     stack.SetSpacing([pixel_u, pixel_v, 1.0])
     stack.SetOrigin([-(columns - 1) / 2 * pixel_u, -(rows - 1) / 2 * pixel_v, 0.0])
     return stack
+
+
+def renewable(image: Any) -> Any:
+    """A filter whose output is an image, and is made again where a filter that works in place has consumed it.
+
+    RTK's total variation asks for its projections twice, and finds none at the second time where it worked in place.
+    """
+    itk, _ = itk_and_rtk("RTK's images")
+    copy = itk.CastImageFilter[image_type(), image_type()].New()
+    copy.SetInput(image)
+    copy.InPlaceOff()
+    copy.Update()
+    return copy
 
 
 def empty_volume(geometry: ConeBeamGeometry) -> Any:

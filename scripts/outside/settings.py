@@ -1,0 +1,31 @@
+"""The settings that scripts/compare_outside.py tries.
+
+Each is the method's own options, and "average", the pixels along each side whose mean is taken before. RTK's and
+MBIRJAX's defaults are the first of theirs. Both stop far from their minima then, so the others take more iterations;
+their weights are those that a coarse search on two validation CTs (64^3 voxels, 6 views) found worth trying.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["SETTINGS"]
+
+_OWN = {"weight": 0.01, "iterations": 60, "coarse_iterations": [60, 60]}
+_RTK = {"average": 2, "iterations": 40, "cg_iterations": 5}
+_MBIRJAX = {"average": 2, "max_iterations": 40, "stop_threshold_change_pct": 0.0, "positivity_flag": True}
+
+SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "tv": [{"average": factor, **_OWN} for factor in (1, 2)],
+    "rtk": [
+        {"average": 2},
+        *({**_RTK, "weight": weight, "penalty": penalty}
+          for weight, penalty in ((300.0, 10000.0), (1000.0, 10000.0), (1000.0, 30000.0))),
+    ],
+    "mbirjax": [
+        {"average": 2, "positivity_flag": True},
+        *({**_MBIRJAX, "sharpness": sharpness, "snr_db": snr_db}
+          for sharpness, snr_db in ((-2.0, 35.0), (-2.0, 40.0), (-2.0, 50.0), (-3.0, 50.0), (-4.0, 40.0))),
+    ],
+}  # fmt: skip
+"""Options by method: this package's total variation as in configs/evaluate.json, RTK's, and MBIRJAX's qGGMRF prior."""
