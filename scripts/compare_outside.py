@@ -18,7 +18,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -33,7 +33,6 @@ sys.path.insert(0, str(ROOT))
 
 from bundle.classical.methods import make_method  # noqa: E402
 from bundle.errors import InputError, install_command_line_hook  # noqa: E402
-from bundle.fixed_tuples import pair  # noqa: E402
 from bundle.geometry import ConeBeamGeometry  # noqa: E402
 from bundle.geometry_rows import unpack_geometry  # noqa: E402
 from bundle.metrics import psnr  # noqa: E402
@@ -81,9 +80,8 @@ def averaged(projections: torch.Tensor, geometry: ConeBeamGeometry, factor: int)
     """
     if any(n % factor for n in geometry.detector_shape):
         raise InputError("average", f"is {factor} for {geometry.detector_shape} pixels.", "Give one that divides them.")
-    projections = F.avg_pool2d(projections, factor)
-    pixel_mm = pair(factor * pitch for pitch in geometry.pixel_mm)
-    return projections, replace(geometry, detector_shape=pair(projections.shape[2:]), pixel_mm=pixel_mm)
+    rows, columns = (n // factor for n in geometry.detector_shape)
+    return F.avg_pool2d(projections, factor), geometry.with_pixels((rows, columns))
 
 
 def methods(mbirjax: Mbirjax | None) -> dict[str, Solve]:

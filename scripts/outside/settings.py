@@ -1,6 +1,7 @@
 """The settings that scripts/compare_outside.py tries.
 
-Each is the method's own options, and "average", the pixels along each side whose mean is taken before. RTK's and
+Each is the method's own options, and "average", the pixels along each side whose mean is taken before (this package's
+method does it by itself). RTK's and
 MBIRJAX's defaults are the first of theirs. Both stop far from their minima then, so the others take more iterations;
 their weights are those that a coarse search on two validation CTs (64^3 voxels, 6 views) found worth trying.
 """
@@ -11,12 +12,11 @@ from typing import Any
 
 __all__ = ["SETTINGS"]
 
-_OWN = {"weight": 0.01, "iterations": 60, "coarse_iterations": [60, 60]}
 _RTK = {"average": 2, "iterations": 40, "cg_iterations": 5}
 _MBIRJAX = {"average": 2, "max_iterations": 40, "stop_threshold_change_pct": 0.0, "positivity_flag": True}
 
 SETTINGS: dict[str, list[dict[str, Any]]] = {
-    "tv": [{"average": factor, **_OWN} for factor in (1, 2)],
+    "tv": [{}],
     "rtk": [
         {"average": 2},
         *({**_RTK, "weight": weight, "penalty": penalty}
