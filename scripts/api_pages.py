@@ -23,6 +23,7 @@ INDEX = "README.md"
 PAGES: dict[str, tuple[str, ...]] = {
     "bundle": ("bundle", "bundle.errors:InputError"),
     "geometry": ("bundle.geometry",),
+    "items": ("bundle.items",),
     "presets": ("bundle.presets",),
     "phantoms": ("bundle.phantoms",),
     "projector": ("bundle.projector",),
@@ -46,6 +47,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "metrics": ("bundle.metrics",),
     "data": (
         "bundle.data.load_ct",
+        "bundle.data.to_scan_grid",
+        "bundle.data.fine_grid",
         "bundle.data.load_projections",
         "bundle.data.reconstruction_input",
         "bundle.data.simulate",
