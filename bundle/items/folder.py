@@ -55,13 +55,23 @@ class ItemFolder:
         Raises:
             InputError: when the folder holds items of another recipe, or something else.
         """
+        self.check_folder()
+        if (self.folder / _RECIPE).is_file():
+            return
+        write_json({"scans": self.recipe.as_dict(), "tv": self.recipe.tv_options}, self.folder / _RECIPE)
+
+    def check_folder(self) -> None:
+        """Refuses a folder that holds items of another recipe, or something else; leaves it as it is.
+
+        Raises:
+            InputError: naming what it holds.
+        """
         if (self.folder / _RECIPE).is_file():
             self.check_recipe()
             return
-        others = sorted(path.name for path in self.folder.iterdir() if path.name != ".lock")
+        others = sorted(p.name for p in self.folder.iterdir() if p.name != ".lock") if self.folder.is_dir() else []
         if others:
             raise InputError(self.folder, f"is not empty and holds no items: it has {others[0]}.", "Choose another.")
-        write_json({"scans": self.recipe.as_dict(), "tv": self.recipe.tv_options}, self.folder / _RECIPE)
 
     def check_recipe(self) -> None:
         """Compares the recipe with the folder's.

@@ -69,9 +69,11 @@ def make_items(
     Raises:
         InputError: when the folder is of another recipe or in use, the disk is full, or an item cannot be made.
     """
-    if count < 1 or (minutes is not None and minutes <= 0):
-        raise InputError("items", f"are to be {count}, in {minutes} minutes.", "Give positive numbers.")
+    for name, value in (("count", count), ("minutes", minutes)):
+        if value is not None and value <= 0:
+            raise InputError(name, f"is {value}.", "Give a positive number.")
     store, maker = ItemFolder(folder, recipe), ItemMaker(recipe)
+    store.check_folder()
     started, made, mended = time.monotonic(), 0, 0
     with store.locked():
         store.claim()

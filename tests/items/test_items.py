@@ -128,8 +128,9 @@ def test_folders_of_something_else_and_bad_numbers_are_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"holds no items: it has notes\.txt"):
         make_items(RECIPE, tmp_path, 1, progress=silent)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     for count, minutes in ((0, None), (1, 0.0)):
-        with pytest.raises(InputError, match="Give positive numbers"):
+        with pytest.raises(InputError, match="Give a positive number"):
             make_items(RECIPE, tmp_path / "new", count, minutes, progress=silent)
     for change, message in (
         ({"many_share": 1.5}, "many_share: is 1.5"),
