@@ -23,7 +23,7 @@ from bundle.sampling.jitter import ScanJitter
 
 __all__ = ["ItemRecipe", "Plan"]
 
-_GENERATION = 1
+_GENERATION = 2
 """Raised whenever the same recipe and number come to give another item: by new anatomies, warps or scans."""
 
 _ANATOMIES = {"chest": 3.0, "abdomen": 2.0, "pelvis": 1.0, "head": 2.0, "knee": 2.0}

@@ -110,6 +110,7 @@ class Frame(Canvas):
             end=self.to_canvas(tubes.end),
             radius_start=tubes.radius_start * size,
             radius_end=tubes.radius_end * size,
+            stretch=None if tubes.stretch is None else self._outward(tubes.stretch) - np.array(self.origin_mm),
         )
         if isinstance(self.base, Frame):
             self.base.paint_tubes(moved, paint, where)

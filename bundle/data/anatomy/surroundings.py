@@ -27,7 +27,7 @@ def add_surroundings(canvas: Canvas, draw: Draw, anatomy: str) -> None:
     trunk = anatomy in ("chest", "abdomen", "pelvis")
     if draw.chance(0.75 if trunk else 0.5):
         paint_couch(canvas, draw.part("couch"), outside)
-    if draw.chance(0.35) and "body_depth" in canvas.regions:
+    if draw.chance(0.5) and "body_depth" in canvas.regions:
         paint_blanket(canvas, draw.part("blanket"), outside)
     if draw.chance(0.2 if trunk else 0.05):
         paint_cables(canvas, draw.part("cables"), outside)
@@ -41,7 +41,9 @@ def _material(name: str, draw: Draw) -> Paint:
 
 
 def paint_couch(canvas: Canvas, draw: Draw, outside: Tensor) -> None:
-    """Paints a curved couch: a shell filled with foam, and a mattress on it.
+    """Paints a couch: a shell filled with foam, a mattress on it, and now and then rails and beams below.
+
+    Its top is a trough or flat. The shell is a crescent that ends in thin edges, a box, or a rounded slab.
 
     Args:
         canvas: the grid.
@@ -54,24 +56,65 @@ def paint_couch(canvas: Canvas, draw: Draw, outside: Tensor) -> None:
         if not len(inside):
             return
         support = float(canvas.axes[1][int(inside.max())])
-    curve = draw.log_uniform(350, 3000)
+    kind = draw.choice(("crescent", "box", "slab"), (0.5, 0.25, 0.25))
+    curve = {"crescent": draw.log_uniform(350, 1500), "box": draw.log_uniform(350, 3000), "slab": 1e5}[kind]
     half = draw.uniform(190, 265)
     mattress = draw.choice((0.0, draw.uniform(5, 30)))
     deep, wall = draw.uniform(25, 75), draw.uniform(1.2, 3.5)
-    bottom_curve = curve * draw.uniform(0.5, 1.5)
+    bottom_curve = curve * draw.uniform(0.5, 1.5) * draw.choice((1.0, -1.7))
     x = canvas.axes[0][:, None, None] - canvas.centre_mm[0] - draw.normal(0, 12)
     y = canvas.axes[1][None, :, None] - (support + draw.uniform(0.0, 3.0))
     top = -x * x / (2 * curve)
     steep = (1 + (x / curve) ** 2).sqrt()
     if mattress:
-        layer = torch.maximum(-(y - top) / steep, torch.maximum(y - top - mattress, x.abs() - half + 15))
+        thin = mattress * (1 - (x / (half - 15)) ** 6).clamp(min=0)  # towards its edges
+        layer = torch.maximum(-(y - top) / steep, torch.maximum(y - top - thin, x.abs() - half + 15))
         _blend_flat(canvas, layer, [(0.0, _material("mattress", draw))], outside)
-    # the shell lies between two arcs
+    # the shell lies between two surfaces
     upper = -(y - top - mattress) / steep
-    lower = y + x * x / (2 * bottom_curve) * draw.choice((1.0, -0.6)) - mattress - deep
-    shell = torch.maximum(torch.maximum(upper, lower), x.abs() - half)
-    fibre = Paint(draw.uniform(-350, 250), 0.0)
+    if kind == "crescent":
+        bulge = (1 - (x / half) ** 2).clamp(min=0) ** draw.uniform(0.5, 1.0)
+        lower = (y - top - mattress - 6 - deep * bulge) / (steep * steep + (2 * deep * x / half**2) ** 2).sqrt()
+    else:
+        lower = y + x * x / (2 * bottom_curve) - mattress - deep
+    edge = x.abs() - half
+    rounding = draw.uniform(3, 0.45 * deep)
+    a, b = torch.maximum(upper, lower) + rounding, edge + rounding
+    shell = torch.hypot(a.clamp(min=0), b.clamp(min=0)) + torch.maximum(a, b).clamp(max=0) - rounding
+    fibre = Paint(draw.uniform(-350, 350), 0.0)
     _blend_flat(canvas, shell, [(0.0, fibre), (wall, _material("foam", draw))], outside)
+    if draw.chance(0.35):
+        _paint_carriage(canvas, draw.part("carriage"), x, y - mattress - deep, half, outside)
+
+
+def _paint_carriage(canvas: Canvas, draw: Draw, x: Tensor, y: Tensor, half: float, outside: Tensor) -> None:
+    """Paints what carries a couch: beams, rails and a cover of plastic or metal.
+
+    Args:
+        canvas: the grid.
+        draw: gives the numbers.
+        x: [X, 1, 1] mm from the couch's middle.
+        y: [1, Y, 1] mm below its lowest point.
+        half: half its width in mm.
+        outside: [X, Y, Z] share of each voxel that is not body.
+    """
+    paint = draw.choice((_material("plastic", draw), Paint(draw.uniform(400, 2500)), Paint(draw.uniform(-300, 100))))
+    bars = []
+    if draw.chance(0.7):  # a beam in the middle, or a pair
+        apart = draw.choice((0.0, draw.uniform(50, 0.7 * half)))
+        bars.append((apart, draw.uniform(12, 45), draw.uniform(2, 25), draw.uniform(5, 20)))
+    if draw.chance(0.5):  # rails at the sides
+        bars.append((half - draw.uniform(5, 40), draw.uniform(4, 14), draw.uniform(-25, 8), draw.uniform(4, 14)))
+    for place, wide, below, tall in bars:
+        distance = torch.maximum((x.abs() - place).abs() - wide, (y - below - tall).abs() - tall)
+        layers: list[tuple[float, Paint | float]] = [(0.0, paint)]
+        if draw.chance(0.6):
+            layers.append((draw.uniform(1.5, 4.0), AIR_HU))
+        _blend_flat(canvas, distance, layers, outside)
+    if draw.chance(0.5):
+        arc = draw.uniform(500, 3000)
+        sheet = (y - draw.uniform(30, 80) + x * x / (2 * arc)).abs() - draw.uniform(0.8, 2.0)
+        _blend_flat(canvas, torch.maximum(sheet, x.abs() - 1.1 * half), [(0.0, paint)], outside)
 
 
 def _blend_flat(canvas: Canvas, distance: Tensor, layers: list, outside: Tensor) -> None:
@@ -86,17 +129,18 @@ def _blend_flat(canvas: Canvas, distance: Tensor, layers: list, outside: Tensor)
 
 def paint_blanket(canvas: Canvas, draw: Draw, outside: Tensor) -> None:
     """Paints one or two sheets of cloth with folds around the front of the body."""
-    above = -canvas.regions["body_depth"]
+    depth = canvas.regions["body_depth"]
     side = ((canvas.axes[1][None, :, None] - canvas.centre_mm[1]) / 40 + draw.uniform(-2.5, -0.5)).clamp(0, 1)
     for _ in range(draw.integer(1, 2)):
-        folds = 7 * lattice_field(canvas.axes, (60.0, 60.0, 90.0), draw.key())
-        folds = folds + 3.0 * lattice_field(canvas.axes, (18.0, 18.0, 70.0), draw.key())
-        height = (draw.uniform(3, 10) + folds).clamp(min=1.0)
-        thick = draw.uniform(1.2, 3.5)
-        away = (above - height).abs()
-        share = ((thick + canvas.blur_mm) / 2 - away).clamp(min=0) / canvas.blur_mm
-        share = share.clamp(max=1.0) * min(1.0, thick / canvas.blur_mm) * outside * (1 - side)
-        canvas.blend((slice(None),) * 3, share, _material("cloth", draw))
+        folds = lattice_field(canvas.axes, (60.0, 60.0, 90.0), draw.key()).mul_(7)
+        folds.add_(lattice_field(canvas.axes, (18.0, 18.0, 70.0), draw.key()), alpha=3.0)
+        gap, thick = draw.uniform(3, 10), draw.uniform(1.2, 3.5)
+        cloth = _material("cloth", draw)
+        for part, _ in canvas.slabs(canvas.all_voxels):
+            away = (-depth[part] - (gap + folds[part]).clamp_(min=1.0)).abs_()
+            share = ((thick + canvas.blur_mm) / 2 - away).clamp_(min=0).div_(canvas.blur_mm).clamp_(max=1.0)
+            share = share.mul_(min(1.0, thick / canvas.blur_mm)).mul_(outside[part]).mul_(1 - side)
+            canvas.blend(part, share, cloth)
 
 
 def paint_cables(canvas: Canvas, draw: Draw, outside: Tensor) -> None:

@@ -42,7 +42,7 @@ def octave_texture(
         if spacing < 0.7 * voxel_mm:
             continue
         resolved = 1 / (1 + (0.6 * voxel_mm / spacing) ** 2)
-        total += (weight * scale * resolved) * lattice_field(axes, spacing, key)
+        total.add_(lattice_field(axes, spacing, key), alpha=weight * scale * resolved)
     return total
 
 

@@ -106,7 +106,7 @@ TISSUES: dict[str, Tissue] = {
     "skull_bone": Tissue(1100, 180, 120, _SCHNEIDER + ": cranium", limits=(600, 1700), kind="bone"),
     "trabecular_bone": Tissue(230, 70, 42, _SCHNEIDER + ": spongiosa", limits=(60, 450), kind="bone"),
     "vertebral_bone": Tissue(165, 55, 26, "L1 by age: Pickhardt 2011, JBMR 26:2194", limits=(40, 320), kind="bone"),
-    "rib_bone": Tissue(260, 80, 50, _SCHNEIDER + ": ribs without their cortex", kind="bone"),
+    "rib_bone": Tissue(190, 80, 50, _SCHNEIDER + ": between spongiosa and red marrow", kind="bone"),
     "diploe": Tissue(450, 120, 110, _SCHNEIDER + ": spongiosa, with trabeculae", kind="bone"),
     "yellow_marrow": Tissue(-60, 25, 20, _SCHNEIDER + ": yellow marrow", kind="coarse"),
     "red_marrow": Tissue(25, 25, 15, _SCHNEIDER + ": red marrow"),

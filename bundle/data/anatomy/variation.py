@@ -17,6 +17,8 @@ from torch import Tensor
 __all__ = ["Draw", "lattice_field"]
 
 T = TypeVar("T")
+_FEW_ROWS = 32  # of a banded matrix that are multiplied together
+_AT_A_TIME = 2**17  # numbers hashed at a time on a CPU, so that they stay in its caches
 
 
 class Draw:
@@ -91,13 +93,26 @@ def lattice_field(axes: Sequence[Tensor], spacing_mm: Sequence[float] | float, k
         place = axis.double() / spacing + 0.37 * (number + 1)
         low, high = int(torch.floor(place.min())) - 1, int(torch.floor(place.max())) + 2
         index = torch.arange(low, high + 1, device=axis.device)
-        weights.append(_cubic_spline(place[:, None] - index[None, :]).float())
+        weights.append((_cubic_spline(place[:, None] - index[None, :]) / 0.479**0.5).float())
         counts.append(index.to(torch.int32))
     field = _noise(counts, key)
-    x, y, z = (len(axis) for axis in axes)
-    field = (field.reshape(-1, field.shape[2]) @ weights[2].T).reshape(field.shape[0], field.shape[1], z)
-    field = torch.matmul(weights[1], field)
-    return (weights[0] @ field.reshape(field.shape[0], -1)).reshape(x, y, z) / 0.479**1.5
+    y, z = len(axes[1]), len(axes[2])
+    field = _spread(weights[2], field.reshape(-1, field.shape[2]).T).T.reshape(field.shape[0], field.shape[1], z)
+    field = torch.stack([_spread(weights[1], plane) for plane in field])
+    return _spread(weights[0], field.reshape(field.shape[0], -1)).reshape(-1, y, z)
+
+
+def _spread(weights: Tensor, field: Tensor) -> Tensor:
+    """The matrix product of weights [N, K] and a field [K, M]; on a CPU without most of the weights that are zero."""
+    if weights.device.type != "cpu" or weights.shape[1] < 4 * _FEW_ROWS // 3:
+        return weights @ field
+    result = field.new_empty(len(weights), field.shape[1])
+    for start in range(0, len(weights), _FEW_ROWS):
+        part = weights[start : start + _FEW_ROWS]
+        used = torch.nonzero(part.any(dim=0))
+        first, last = int(used[0]), int(used[-1]) + 1
+        torch.mm(part[:, first:last], field[first:last], out=result[start : start + _FEW_ROWS])
+    return result
 
 
 def _cubic_spline(t: Tensor) -> Tensor:
@@ -110,13 +125,21 @@ def _cubic_spline(t: Tensor) -> Tensor:
 def _noise(index: Sequence[Tensor], key: int) -> Tensor:
     """Uniform numbers of unit variance from a hash of three indices and a key (32-bit finaliser of MurmurHash3)."""
     i, j, k = index
-    mixed = _mix(_mix(i * 0x27D4EB2F + (key & 0x7FFFFFFF))[:, None] + j * 0x165667B1)[:, :, None] + k * 0x1B873593
-    return _mix(mixed).float() * (3**0.5 / 2**31)
+    rows = _mix(_mix(i * 0x27D4EB2F + (key & 0x7FFFFFFF))[:, None] + j * 0x165667B1)
+    along = k * 0x1B873593
+    result = torch.empty((len(i), len(j), len(k)), device=i.device)
+    step = max(_AT_A_TIME // max(len(j) * len(k), 1), 1) if i.device.type == "cpu" else len(i)
+    for start in range(0, len(i), step):
+        part = slice(start, start + step)
+        torch.mul(_mix(rows[part, :, None] + along), 3**0.5 / 2**31, out=result[part])
+    return result
 
 
 def _mix(h: Tensor) -> Tensor:
-    h = h ^ ((h >> 16) & 0xFFFF)
-    h = h * -0x7A143595
-    h = h ^ ((h >> 13) & 0x7FFFF)
-    h = h * -0x3D4D51CB
-    return h ^ ((h >> 16) & 0xFFFF)
+    """Changes the numbers given; they are nobody else's."""
+    shifted = (h >> 16).bitwise_and_(0xFFFF)
+    h.bitwise_xor_(shifted).mul_(-0x7A143595)
+    torch.bitwise_right_shift(h, 13, out=shifted)
+    h.bitwise_xor_(shifted.bitwise_and_(0x7FFFF)).mul_(-0x3D4D51CB)
+    torch.bitwise_right_shift(h, 16, out=shifted)
+    return h.bitwise_xor_(shifted.bitwise_and_(0xFFFF))

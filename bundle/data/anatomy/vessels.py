@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,12 +31,14 @@ class Tubes:
         end: [S, 3] in mm.
         radius_start: [S] in mm.
         radius_end: [S] in mm.
+        stretch: [S, 3] in mm, by which cross-sections are drawn out to either side, as a rib's are; None if round.
     """
 
     start: np.ndarray
     end: np.ndarray
     radius_start: np.ndarray
     radius_end: np.ndarray
+    stretch: np.ndarray | None = None
 
     @classmethod
     def polyline(cls, places: Matrix | Sequence[np.ndarray], radii: Vector | float) -> Tubes:
@@ -47,13 +50,24 @@ class Tubes:
     @classmethod
     def joined(cls, parts: Sequence[Tubes]) -> Tubes:
         """All segments of several sets."""
-        names = ("start", "end", "radius_start", "radius_end")
+        names = ["start", "end", "radius_start", "radius_end"]
+        if any(part.stretch is not None for part in parts):
+            parts = [part.stretched(np.zeros((len(part.start), 3))) if part.stretch is None else part for part in parts]
+            names.append("stretch")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def stretched(self, by_mm: np.ndarray) -> Tubes:
+        """The same with cross-sections drawn out by [S, 3] mm to either side."""
+        return replace(self, stretch=by_mm)
+
+    def times(self, factor: float) -> Tubes:
+        """The same with radii larger by a factor."""
+        return replace(self, radius_start=factor * self.radius_start, radius_end=factor * self.radius_end)
 
     def grown(self, by_mm: float) -> Tubes:
         """The same with radii larger by so many mm (at least 0.05 mm)."""
         first, last = np.maximum(self.radius_start + by_mm, 0.05), np.maximum(self.radius_end + by_mm, 0.05)
-        return Tubes(self.start, self.end, first, last)
+        return replace(self, radius_start=first, radius_end=last)
 
     def cut(self, length_mm: float) -> Tubes:
         """The same with segments no longer than ``length_mm``."""
@@ -68,6 +82,7 @@ class Tubes:
             self.start[owner] + t1[:, None] * along[owner],
             self.radius_start[owner] + t0 * taper[owner],
             self.radius_start[owner] + t1 * taper[owner],
+            None if self.stretch is None else self.stretch[owner],
         )
 
 
@@ -111,6 +126,7 @@ def _rasterise(canvas: Canvas, tubes: Tubes, reach_mm: float, as_coverage: bool 
     tubes = tubes.cut(max(0.5 * _PATCH * float(voxel.min()), 4.0))
     count = np.array(canvas.shape)
     pad = np.maximum(tubes.radius_start, tubes.radius_end)[:, None] + reach_mm
+    pad = pad if tubes.stretch is None else pad + np.abs(tubes.stretch)
     middle, half = canvas.where_is((tubes.start + tubes.end) / 2, np.abs(tubes.end - tubes.start) / 2 + pad)
     first = np.floor((middle - half) / voxel + (count - 1) / 2).astype(int)
     last = np.ceil((middle + half) / voxel + (count - 1) / 2).astype(int)
@@ -134,9 +150,8 @@ def _rasterise(canvas: Canvas, tubes: Tubes, reach_mm: float, as_coverage: bool 
     )
     corner = torch.from_numpy(first[owner] + place * _PATCH).to(canvas.device)
     stop = torch.from_numpy(last[owner]).to(canvas.device)
-    parts = np.concatenate(
-        [tubes.start, tubes.end - tubes.start, tubes.radius_start[:, None], tubes.radius_end[:, None]], axis=1
-    )[keep]
+    columns = [tubes.start, tubes.end - tubes.start, tubes.radius_start[:, None], tubes.radius_end[:, None]]
+    parts = np.concatenate(columns if tubes.stretch is None else [*columns, tubes.stretch], axis=1)[keep]
     segments = torch.from_numpy(parts[owner].astype(np.float32)).to(canvas.device)
     side = torch.arange(_PATCH, device=canvas.device)
     points = canvas.points(box)
@@ -146,11 +161,16 @@ def _rasterise(canvas: Canvas, tubes: Tubes, reach_mm: float, as_coverage: bool 
         # patches that reach beyond the box repeat its last voxels, which does no harm
         i, j, k = torch.minimum(corner[rows, :, None] + side, stop[rows, :, None]).unbind(1)
         flat = ((i[:, :, None, None] * size[1] + j[:, None, :, None]) * size[2] + k[:, None, None, :]).flatten(1)
-        x0, y0, z0, ax, ay, az, first_radius, last_radius = segments[rows].T[:, :, None]
+        x0, y0, z0, ax, ay, az, first_radius, last_radius, *wide = segments[rows].T[:, :, None]
         u, v, w = x[flat] - x0, y[flat] - y0, z[flat] - z0
         t = ((u * ax + v * ay + w * az) / (ax * ax + ay * ay + az * az).clamp(min=1e-6)).clamp_(0, 1)
         radius = first_radius + (last_radius - first_radius) * t
-        distance = (u - t * ax).square_().add_((v - t * ay).square_()).add_((w - t * az).square_()).sqrt_() - radius
+        u, v, w = u - t * ax, v - t * ay, w - t * az
+        if wide:
+            ux, uy, uz = wide
+            up = ((u * ux + v * uy + w * uz) / (ux * ux + uy * uy + uz * uz).clamp(min=1e-6)).clamp_(-1, 1)
+            u, v, w = u - up * ux, v - up * uy, w - up * uz
+        distance = u.square_().add_(v.square_()).add_(w.square_()).sqrt_() - radius
         if as_coverage:
             distance = -canvas.coverage(distance) * _thin(radius, canvas.blur_mm)
         result.scatter_reduce_(0, flat.flatten(), distance.flatten(), "amin")
@@ -213,15 +233,18 @@ def grow_tree(
         if len(group) == 0:
             continue
         radius = max(radius_mm * (len(group) / everything) ** (1 / murray), smallest_mm)
-        middle = group.mean(axis=0)
-        length = np.linalg.norm(middle - start)
+        middle = group.mean(axis=0) if len(group) > 1 else group[0]
+        way = middle - start
         share = 1.0 if len(group) == 1 else reach
-        end = start + share * (middle - start) + 0.06 * length * draw.normals(3)
+        end = start + share * way + 0.06 * math.sqrt(way @ way) * draw.normals(3)
         starts.append(start)
         ends.append(end)
         first.append(min(before, 1.25 * radius))
         last.append(radius)
         if len(group) == 1:
+            continue
+        if len(group) == 2:
+            todo += [(end, group[:1], radius), (end, group[1:], radius)]
             continue
         spread = group - middle
         scatter = spread.T @ spread

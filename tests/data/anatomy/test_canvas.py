@@ -7,7 +7,7 @@ import torch
 from bundle.data.anatomy.canvas import Canvas, Paint
 from bundle.data.anatomy.shapes import ellipsoid, tube
 from bundle.data.anatomy.variation import Draw
-from bundle.data.anatomy.vessels import Tubes, grow_tree, paint_tubes, random_places, tube_distance
+from bundle.data.anatomy.vessels import Tubes, grow_tree, paint_tube_layers, paint_tubes, random_places, tube_distance
 
 
 def test_axes_are_lps_millimetres_about_the_centre():
@@ -74,6 +74,34 @@ def test_thin_tubes_keep_their_cross_section():
         paint_tubes(canvas, Tubes.polyline([(0.7, -1.1, -100), (0.7, -1.1, 100)], radius), Paint(0.0))
         area = float((canvas.hu[:, :, 12] + 1000).sum() / 1000) * 9
         assert area == pytest.approx(math.pi * radius**2, rel=0.2)
+
+
+def test_ribs_are_flat_shells_around_marrow():
+    canvas = Canvas((40, 24, 32), (1.0,) * 3)
+    rib = Tubes.polyline([(-40, 0, 0), (40, 0, 0)], 3.0).stretched(np.array([[0.0, 0.0, 4.0]]))
+    paint_tube_layers(canvas, rib, [(0.0, 1000.0), (1.0, 100.0)])
+    across, high = canvas.hu[20, :, 16], canvas.hu[20, 12, :]
+    assert int((across > -400).sum()) == pytest.approx(6, abs=1)
+    assert int((high > -400).sum()) == pytest.approx(14, abs=1)
+    inside = canvas.hu[20, 11:13, 10:22]
+    assert inside.max() < 300  # one marrow, not a row of them
+    assert canvas.hu[20].max() > 700
+    parts = Tubes.joined([rib, Tubes.polyline([(0, 0, 0), (0, 5, 0)], 1.0)]).cut(10.0).grown(0.5)
+    assert parts.stretch.shape == parts.start.shape
+    assert parts.stretch[-1].tolist() == [0, 0, 0]
+
+
+def test_slabs_hold_each_voxel_once():
+    canvas = Canvas((96, 96, 96), (1.0,) * 3)
+    box = (slice(5, 90), slice(0, 96), slice(2, 96))
+    rows = [list(range(part[0].start, part[0].stop)) for part, _ in canvas.slabs(box)]
+    assert len(rows) > 1
+    assert [row for part in rows for row in part] == list(range(5, 90))
+    ball, whole = ellipsoid((0, 0, 0), (40, 40, 40)), Canvas((96, 96, 96), (1.0,) * 3)
+    hu = canvas.points().x.expand(canvas.shape) + 0.0
+    canvas.paint(ball, hu)
+    whole.blend(box, whole.coverage(ball.distance(whole.points(box))), hu[box])
+    assert torch.allclose(canvas.hu[box], whole.hu[box], atol=1e-3)
 
 
 def test_trees_supply_all_places_and_taper():

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -8,8 +9,9 @@ from bundle.data.anatomy.tissues import TISSUES, draw_palette
 from bundle.data.anatomy.trunk.frame import draw_frame
 from bundle.data.anatomy.trunk.metal import _hip, _pacemaker, _screws, _wires
 from bundle.data.anatomy.trunk.painting import paint_trunk
-from bundle.data.anatomy.trunk.thorax import draw_thorax
+from bundle.data.anatomy.trunk.thorax import _bronchi, draw_thorax, hilum, lung_shape, paint_lungs
 from bundle.data.anatomy.variation import Draw
+from bundle.data.anatomy.vessels import grow_tree, random_places
 from bundle.errors import InputError
 
 TRUNK = ("chest", "abdomen", "pelvis")
@@ -87,6 +89,19 @@ def test_coarse_grids_show_the_mean_of_fine_ones(part):
     assert torch.corrcoef(torch.stack([mean.flatten(), coarse.hu.flatten()]))[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("part", ["chest", "head"])
+def test_items_painted_finer_and_averaged_agree(part):
+    """With couch, textures and noise: what differs is noise and the partial volume of edges."""
+    fine = generate_anatomy(part, 2, (128,) * 3, (3.2,) * 3)
+    coarse = generate_anatomy(part, 2, (64,) * 3, (6.4,) * 3)
+    mean = torch.nn.functional.avg_pool3d(fine[None, None], 2)[0, 0]
+    difference = (mean - coarse).abs()
+    assert difference.mean() < 25
+    assert (difference > 150).float().mean() < 0.04
+    assert torch.corrcoef(torch.stack([mean.flatten(), coarse.flatten()]))[0, 1] > 0.99
+    assert abs(float(mean.mean() - coarse.mean())) < 5
+
+
 def test_windows_show_the_same_body():
     low, _ = body(4, "chest", 40, 8.0, (0.0, 0.0, 200.0))
     high, _ = body(4, "chest", 40, 8.0, (0.0, 0.0, 360.0))
@@ -139,6 +154,48 @@ def test_cut_fields_are_air_outside():
         cut_field(canvas, Draw(seed, "cut"))
         assert canvas.hu.min() == -1000
         assert canvas.hu[10, 10, 10] == 50
+
+
+def test_vessels_branch_into_the_lungs_periphery():
+    frame = draw_frame(Draw(3, "chest"), "chest")
+    thorax = draw_thorax(frame, Draw(3, "chest"))
+    root = np.array(hilum(frame, thorax, 1))
+    canvas = Canvas((64, 96, 96), (2.0,) * 3, centre_mm=frame.at(80, 10, 325))
+    canvas.regions["body"] = torch.ones(canvas.shape)
+    palette = draw_palette(Draw(3, "chest"), "native")
+    paint_lungs(canvas, frame, thorax, palette, Draw(3, "chest"))
+    depth = -lung_shape(frame, thorax, 1).distance(canvas.points())
+    points = canvas.points()
+    away = sum((p - o) ** 2 for p, o in zip((points.x, points.y, points.z), root)).sqrt()
+    bright = canvas.hu > palette["lung"].hu + 120
+    solid = canvas.hu > -300
+    near, far = (depth > 8) & (away < 50), (depth > 8) & (depth < 20) & (away > 70)
+    assert bright[far].float().mean() > 0.01  # vessels reach the pleura ...
+    assert solid[near].float().mean() > 3 * solid[far].float().mean()  # ... and are thick at the hilum only
+    assert bright[near].float().mean() > bright[far].float().mean()
+
+
+def test_bronchi_run_beside_their_arteries():
+    frame = draw_frame(Draw(3, "chest"), "chest")
+    thorax = draw_thorax(frame, Draw(3, "chest"))
+    root, draw = hilum(frame, thorax, 1), Draw(0, "tree")
+    arteries = grow_tree(root, random_places(lung_shape(frame, thorax, 1), 300, draw, 2.5), draw, 7.0, 0.3, murray=2.8)
+    bronchi = _bronchi(arteries, root, 1, 0.75, 1.3)
+    assert 10 < len(bronchi.start) < len(arteries.start) / 2  # only the larger ones are seen
+    assert bronchi.radius_end.min() >= 1.3
+    apart = np.linalg.norm(bronchi.end[:, None] - arteries.end[None], axis=-1).min(axis=1)
+    assert (apart[1:] < 4 * bronchi.radius_end[1:]).all()
+
+
+def test_couches_have_shells_and_foam():
+    for seed in range(12):
+        canvas = Canvas((128, 96, 4), (4.0, 2.0, 4.0))
+        canvas.support_mm = 0.0
+        paint_couch(canvas, Draw(seed, "couch"), torch.ones(canvas.shape))
+        column = canvas.hu[64, :, 2]
+        assert column.max() > -880  # shell
+        assert canvas.hu[52:76, :40].max() < -990  # nothing in front; a trough's edges may be higher
+        assert torch.isfinite(canvas.hu).all()
 
 
 def test_metal_is_bright():

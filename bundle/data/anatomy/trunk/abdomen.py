@@ -50,8 +50,12 @@ def paint_abdominal_cavity(canvas: Canvas, frame: Frame, thorax: Thorax, palette
     """Fills the cavity with fat, lines it, and lays psoas muscles beside the spine."""
     s, m = frame.scale, frame.muscle
     room = _room(frame, thorax)
-    canvas.paint(room, palette["visceral_fat"])
-    canvas.mark("cavity", offset(room, 1.0 * s))
+    region = canvas.regions["cavity"] = torch.zeros(canvas.shape, device=canvas.device)
+    box = canvas.box(room.low, room.high, canvas.blur_mm + 1.0 * s)
+    for part, _ in canvas.slabs(box) if box is not None else ():
+        distance = room.distance(canvas.points(part))
+        canvas.blend(part, canvas.coverage(distance), palette["visceral_fat"])
+        region[part] = canvas.coverage(distance - 1.0 * s)
     muscles = []
     for side in (-1, 1):
         line = [

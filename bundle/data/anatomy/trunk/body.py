@@ -67,7 +67,7 @@ def paint_body(canvas: Canvas, frame: Frame, palette: Palette, draw: Draw) -> No
             other, own = limb.distance(canvas.points(near)), lean[near]
             gap = (blend - (own - other).abs()).clamp(min=0)
             own.copy_(torch.minimum(own, other) - gap * gap * (0.25 / blend))
-    fat = _fat_thickness(canvas, frame, points, draw)
+    fat = _fat_thickness(canvas, frame, draw)
     body = lean - fat
     body = _breasts(canvas, frame, body, draw) if frame.female and not frame.child else body
     body = _pressed(canvas, frame, points, body, draw)
@@ -77,12 +77,20 @@ def paint_body(canvas: Canvas, frame: Frame, palette: Palette, draw: Draw) -> No
     canvas.regions["body"] = region
     canvas.regions["body_depth"] = -body
     canvas.regions["flesh"] = canvas.coverage(body + skin + 2.0 * s)
-    _strands(canvas, palette, -body, fat, draw)
+    _strands(canvas, palette, canvas.regions["body_depth"], draw)
     canvas.blend(box, canvas.coverage(lean), palette["muscle"])
     _muscle_planes(canvas, frame, palette, lean, draw)
 
 
-def _fat_thickness(canvas: Canvas, frame: Frame, points: Points, draw: Draw) -> Tensor:
+def _fat_thickness(canvas: Canvas, frame: Frame, draw: Draw) -> Tensor:
+    thickness = lattice_field(canvas.axes, 70.0, draw.key())
+    for part, _ in canvas.slabs(canvas.all_voxels):
+        vary = 1 + 0.16 * thickness[part].clamp_(-2, 2)
+        thickness[part] = (frame.fat_mm * vary * _fat_share(frame, canvas.points(part))).clamp_(min=2.5)
+    return thickness
+
+
+def _fat_share(frame: Frame, points: Points) -> Tensor:
     level = points.level / frame.scale
     zs = (-450, -250, -110, -20, 60, 140, 230, 330, 420, 480, 560)
     front = interpolate(zs, (0.7, 0.8, 0.9, 1.3, 1.35, 1.1, 0.7, 0.55, 0.5, 0.4, 0.35), level)
@@ -92,10 +100,9 @@ def _fat_thickness(canvas: Canvas, frame: Frame, points: Points, draw: Draw) -> 
     ahead = torch.sigmoid(-4 * y)
     aside = torch.sigmoid(8 * (x - 0.72))
     share = (front * ahead + back * (1 - ahead)) * (1 - aside) + sides * aside
-    share = share * (1 + 0.16 * lattice_field(canvas.axes, 70.0, draw.key()).clamp(-2, 2))
     if frame.arms != "up":
         share = share * (1 - 0.4 * torch.sigmoid(12 * (x - 1.35)))
-    return (frame.fat_mm * share).clamp(min=2.5)
+    return share
 
 
 def _breasts(canvas: Canvas, frame: Frame, body: Tensor, draw: Draw) -> Tensor:
@@ -134,31 +141,37 @@ def _pressed(canvas: Canvas, frame: Frame, points: Points, body: Tensor, draw: D
     return body
 
 
-def _strands(canvas: Canvas, palette: Palette, depth: Tensor, thickness: Tensor, draw: Draw) -> None:
+def _strands(canvas: Canvas, palette: Palette, depth: Tensor, draw: Draw) -> None:
     """Fibrous strands and vessels in the fat, as sheets where a random field changes its sign."""
     field = lattice_field(canvas.axes, (16.0, 16.0, 28.0), draw.key())
-    sheet = (1 - field.abs() * 5.0).clamp(min=0) * 0.13 * draw.log_normal(1.0, 0.4)
-    fade = (depth / 4 - 0.5).clamp(0, 1)
-    canvas.hu += sheet * fade * (palette["muscle"].hu - palette["fat"].hu) * canvas.regions["body"]
+    strength = 0.13 * draw.log_normal(1.0, 0.4) * (palette["muscle"].hu - palette["fat"].hu)
+    for part, _ in canvas.slabs(canvas.all_voxels):
+        sheet = (1 - field[part].abs() * 5.0).clamp_(min=0)
+        fade = (depth[part] / 4 - 0.5).clamp_(0, 1)
+        canvas.hu[part] += (sheet * fade).mul_(canvas.regions["body"][part]).mul_(strength)
 
 
 def _muscle_planes(canvas: Canvas, frame: Frame, palette: Palette, lean: Tensor, draw: Draw) -> None:
     """Fat planes between muscles and, in the elderly and obese, fat within them."""
     s = frame.scale
     infiltration = draw.log_normal(1.0, 0.5) * (0.8 + frame.fat_mm / 80)
-    box = canvas.all_voxels
-    share = torch.zeros_like(lean)
-    for wide, thickness in ((34.0, 2.6), (48.0, 3.4)):
-        field = lattice_field(canvas.axes, (wide * s, wide * s, 4 * wide * s), draw.key())
-        thickness = min(thickness * s * infiltration, 5.5)
-        # where it crosses zero the field changes by about 1.5 per lattice spacing
-        away = field.abs() * (wide * s / 1.5)
-        sheet = ((thickness + canvas.blur_mm) / 2 - away).clamp(min=0) / canvas.blur_mm
-        share = torch.maximum(share, sheet.clamp(max=1.0) * min(1.0, thickness / canvas.blur_mm))
+    deep = draw.uniform(8, 14) * s * frame.muscle
+    planes = [(wide * s, min(thick * s * infiltration, 5.5)) for wide, thick in ((34.0, 2.6), (48.0, 3.4))]
+    fields = [lattice_field(canvas.axes, (wide, wide, 4 * wide), draw.key()) for wide, _ in planes]
     narrow = lattice_field(canvas.axes, (11.0 * s, 11.0 * s, 40.0 * s), draw.key())
-    share = torch.maximum(share, (0.22 * infiltration * (narrow - 1.1)).clamp(0, 0.7))
-    share = share * (-lean / 4).clamp(0, 1)
-    canvas.blend(box, share, palette["fat"])
+    for part, _ in canvas.slabs(canvas.all_voxels):
+        own = lean[part]
+        # where it crosses zero a field changes by about 1.5 per lattice spacing
+        sheets = [
+            _sheet(canvas, field[part].abs() * (wide / 1.5), thick) for field, (wide, thick) in zip(fields, planes)
+        ]
+        share = torch.maximum(*sheets)
+        share = share * (1 - 0.75 * (1.7 + own / deep).clamp_(0, 1))  # few planes cross the broad muscles
+        # these lie on others, as sheets
+        away = (own + deep * (1 + 0.3 * fields[1][part])).abs_()
+        share = torch.maximum(share, _sheet(canvas, away, min(1.5 * s * infiltration, 4.0)))
+        share = torch.maximum(share, (0.22 * infiltration * (narrow[part] - 1.1)).clamp_(0, 0.7))
+        canvas.blend(part, share * (-own / 4).clamp_(0, 1), palette["fat"])
     groins = []
     for side in (-1, 1):
         line = [
@@ -170,3 +183,9 @@ def _muscle_planes(canvas: Canvas, frame: Frame, palette: Palette, lean: Tensor,
         fossa = [(side * 30 * s, 52 * s, -118 * s), (side * 30 * s, 62 * s, -150 * s)]
         groins.append(Tubes.polyline(fossa, [15 * s, 19 * s]))
     paint_tube_layers(canvas, Tubes.joined(groins), [(0.0, palette["fat"])])
+
+
+def _sheet(canvas: Canvas, away: Tensor, thickness: float) -> Tensor:
+    """The share of voxels in a sheet, from the distance to its middle in mm."""
+    share = ((thickness + canvas.blur_mm) / 2 - away).clamp_(min=0).div_(canvas.blur_mm).clamp_(max=1.0)
+    return share.mul_(min(1.0, thickness / canvas.blur_mm))

@@ -41,7 +41,7 @@ def paint_bowel(canvas: Canvas, frame: Frame, palette: Palette, draw: Draw) -> N
 def _small_bowel(canvas: Canvas, frame: Frame, palette: Palette, draw: Draw) -> None:
     s = frame.scale
     wide = draw.log_normal(1.0, 0.12)
-    oral = draw.chance(0.2)
+    oral = draw.chance(0.3)
     bright = draw.uniform(120, 450)
     loops, ends = [], []
     for _ in range(draw.integer(24, 34)):

@@ -165,11 +165,7 @@ def paint_thorax_bones(canvas: Canvas, frame: Frame, palette: Palette, draw: Dra
                 z = z0 - slope * drops[number] * (0.5 - 0.5 * math.cos(angle)) * 1.05
                 places.append(_on_ribs(frame, side, angle, z))
             radius = (3.1 if number not in (0, 11) else 2.7) * s * thick
-            # two tubes one above the other make a flat rib
-            high = 3.0 * s * thick
-            for up in (-high, high):
-                line = [(x, y, z + up) for x, y, z in places]
-                bones.append(Tubes.polyline(line, [1.15 * radius, *[radius] * (len(line) - 1)]))
+            bones.append(_flat(places, [1.15 * radius, *[radius] * (len(places) - 1)], frame, 3.3 * s * thick))
             if number < 10:
                 target = inserts[min(number, 6)]
                 start = places[-1]
@@ -178,7 +174,7 @@ def paint_thorax_bones(canvas: Canvas, frame: Frame, palette: Palette, draw: Dra
                 goal = (goal[0], front, goal[2] - (0 if number < 7 else (number - 6) * 9 * s))
                 middle_z = 0.6 * start[2] + 0.4 * goal[2] - 6 * s
                 middle = _on_ribs(frame, side, 0.5 * (end + 2.95), middle_z / s)
-                cartilages.append(Tubes.polyline([start, middle, goal], 4.6 * s * thick))
+                cartilages.append(_flat([start, middle, goal], [3.6 * s * thick] * 3, frame, 2.6 * s * thick))
     old = draw.uniform(0, 1)
     paint_tube_layers(canvas, Tubes.joined(cartilages), [(0.0, palette["cartilage"])])
     if old > 0.55 and not frame.child:
@@ -187,6 +183,23 @@ def paint_thorax_bones(canvas: Canvas, frame: Frame, palette: Palette, draw: Dra
             paint_tube_layers(canvas, Tubes.joined(chosen), [(0.0, 350 * old)])
     paint_tube_layers(canvas, Tubes.joined(bones), [(0.0, palette["cortical_bone"]), (1.0 * s, palette["rib_bone"])])
     _sternum(canvas, frame, palette)
+
+
+def _flat(places: list[tuple], radii: list[float], frame: Frame, half_mm: float) -> Tubes:
+    """A rib: higher than thick, its broad side on the rib cage."""
+    line = Tubes.polyline(places, radii)
+    stretch = []
+    for middle, along in zip((line.start + line.end) / 2, line.end - line.start):
+        level, reach = middle[2] / frame.scale, 6.0
+        above, below = frame.ribs_at(level + reach), frame.ribs_at(level - reach)
+        half, front, back = frame.ribs_at(level)
+        share = min(abs(middle[0]) / half, 1.0)
+        slope_x = math.copysign((above[0] - below[0]) * share, middle[0])
+        end = 2 if middle[1] > 0.5 * (front + back) else 1
+        up = np.array([slope_x, (above[end] - below[end]) * (1 - share), 2 * reach * frame.scale])
+        up -= along * (up @ along) / max(along @ along, 1e-6)
+        stretch.append(half_mm * up / max(float(np.linalg.norm(up)), 1e-6))
+    return line.stretched(np.array(stretch))
 
 
 def _on_ribs(frame: Frame, side: int, angle: float, z: float) -> tuple[float, float, float]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +23,6 @@ from bundle.data.anatomy.shapes import (
     smooth_union,
     tube,
 )
-from bundle.data.anatomy.texture import octave_texture
 from bundle.data.anatomy.tissues import Palette
 from bundle.data.anatomy.trunk.frame import Frame
 from bundle.data.anatomy.variation import Draw, lattice_field
@@ -176,41 +176,52 @@ def paint_lungs(canvas: Canvas, frame: Frame, thorax: Thorax, palette: Palette, 
     lungs = {side: lung_shape(frame, thorax, side) for side in (-1, 1)}
     gradient = draw.uniform(0.15, 0.9)
     rough = draw.log_normal(1.0, 0.35)
-    fine_keys = [draw.key() for _ in range(4)]
     emphysema = 0.0 if frame.child or not draw.chance(0.15) else draw.uniform(0.3, 1.0)
     mosaic_key, fissure = draw.key(), draw.normal(0, 8)
+    dependent = draw.uniform(60, 260) if draw.chance(0.4) else 0.0  # collapse where the lungs lie on their backs
     both = lung_shape(frame, thorax, 0)
     box = canvas.box(both.low, both.high, canvas.blur_mm)
     if box is not None:
-        axes = [axis[part] for axis, part in zip(canvas.axes, box)]
-        points = canvas.points(box)
-        distance = both.distance(points)
-        texture = octave_texture(axes, canvas.blur_mm, (2.5, 5.0, 10.0, 30.0), fine_keys, slope=-0.3)
-        base = palette["lung"].hu
-        parenchyma = base + gradient * (points.y - 10 * s) + (base + 1000) * 0.14 * rough * texture
-        if emphysema:
-            holes = (lattice_field(axes, 9.0, mosaic_key) - 0.7).clamp(0, 1)
-            parenchyma = parenchyma - 110 * emphysema * holes
-        parenchyma = parenchyma + 45 * torch.exp(distance.clamp(max=0) / 5)  # pleura and dependent margins
-        parenchyma = parenchyma.clamp(min=-985)
-        for side, tilt, height in ((-1, 0.95, 0), (1, 1.05, 8)):  # oblique fissures
-            sheet = (points.z - (315 + height + fissure) * s) - tilt * (points.y - 5 * s)
-            away = sheet.abs() / math.hypot(1, tilt)
-            held = (side * points.x > 0) * 1.0
-            parenchyma = parenchyma + held * 140 * (1 - away / canvas.blur_mm).clamp(min=0) * min(
-                1, 1.6 / canvas.blur_mm
-            )
-        full = canvas.coverage(distance)
         region = torch.zeros(canvas.shape, device=canvas.device)
-        region[box] = full
+        base = palette["lung"].hu
+        holes = (
+            lattice_field([axis[part] for axis, part in zip(canvas.axes, box)], 9.0, mosaic_key) if emphysema else None
+        )
+        for part, rows in canvas.slabs(box):
+            points = canvas.points(part)
+            distance = both.distance(points)
+            parenchyma = base + gradient * (points.y - 10 * s)
+            if "tissue" in canvas.textures:
+                parenchyma = parenchyma + (base + 1000) * 0.14 * rough * canvas.textures["tissue"][part]
+            if holes is not None:
+                parenchyma = parenchyma - 110 * emphysema * (holes[rows] - 0.7).clamp(0, 1)
+            low = ((points.y - 25 * s) / (45 * s)).clamp(0, 1)
+            rim = torch.exp(distance.clamp(max=0) * (1 / (5 * s)))  # pleura and dependent margins
+            parenchyma = parenchyma + rim * (45 + dependent * low)
+            parenchyma = (parenchyma + _fissures(canvas, points, s, fissure)).clamp(min=-985)
+            region[part] = canvas.coverage(distance)
+            canvas.hu[part] += region[part] * (parenchyma - canvas.hu[part])
         canvas.regions["lung"] = region
-        canvas.blend(box, full, parenchyma)
     else:
         canvas.regions["lung"] = torch.zeros(canvas.shape, device=canvas.device)
     disease = draw.part("disease")
     _trees(canvas, frame, thorax, lungs, palette, draw, visible=box is not None)
     if box is not None and not frame.child:
         _disease(canvas, frame, lungs, palette, disease)
+
+
+def _fissures(canvas: Canvas, points: Points, s: float, shift: float) -> Tensor:
+    """HU that the oblique fissures and the right lung's horizontal one add."""
+    blur = canvas.blur_mm
+    added = torch.zeros(())
+    for side, tilt, height in ((-1, 0.95, 0), (1, 1.05, 8)):
+        sheet = (points.z - (315 + height + shift) * s) - tilt * (points.y - 5 * s)
+        line = (1 - sheet.abs() / (math.hypot(1, tilt) * blur)).clamp_(min=0)
+        if side < 0:  # it leaves the oblique one and runs forward
+            level = points.z - (342 + 0.5 * shift) * s + 0.12 * points.y
+            line = torch.maximum(line, (1 - level.abs() / blur).clamp_(min=0) * (sheet > 0))
+        added = added + line * (side * points.x > 0)
+    return added * (140 * min(1.0, 1.6 / blur))
 
 
 def hilum(frame: Frame, thorax: Thorax, side: int) -> Place:
@@ -234,18 +245,45 @@ def _trees(
     blood = palette["pulmonary_blood"]
     for side in (-1, 1):
         lung, own = lungs[side], draw.part(f"tree{side}")
-        places = random_places(lung, own.integer(330, 460), own, 3.0)
+        places = random_places(lung, own.integer(950, 1350), own, 2.5)
         root = hilum(frame, thorax, side)
         radius = own.log_normal(7.2, 0.1) * s
-        vessels.append(grow_tree(root, places, own, radius, 0.45, murray=2.5))
-        veins = random_places(lung, own.integer(200, 280), own, 3.0)
+        arteries = grow_tree(root, places, own, radius, 0.3, murray=2.8)
+        vessels.append(arteries)
+        airways.append(_bronchi(arteries, root, side, own.log_normal(0.74, 0.08), own.uniform(1.1, 1.6) * s))
+        veins = random_places(lung, own.integer(650, 950), own, 2.5)
         low = (root[0], root[1] - 6 * s, root[2] - 28 * s)
-        vessels.append(grow_tree(low, veins, own, 0.85 * radius, 0.45, murray=2.5))
-        airways.append(grow_tree(root, places[: own.integer(36, 60)], own, 5.4 * s, 1.0, murray=2.4))
+        vessels.append(grow_tree(low, veins, own, 0.85 * radius, 0.3, murray=2.8))
+    tubes, wall = Tubes.joined(airways), draw.log_normal(1.2, 0.06)
+    paint_tubes(canvas, tubes.times(wall).grown(0.15 * s), palette["airway_wall"], "lung")
     paint_tubes(canvas, Tubes.joined(vessels), Paint(blood.hu), "lung")
-    tubes = Tubes.joined(airways)
-    paint_tubes(canvas, tubes.grown(0.9 * s), palette["airway_wall"], "lung")
-    paint_tubes(canvas, tubes.grown(-0.3 * s), -960.0)
+    paint_tubes(canvas, tubes, -960.0)
+
+
+def _bronchi(arteries: Tubes, root: Place, side: int, ratio: float, smallest_mm: float) -> Tubes:
+    """Airways beside the arteries, with which they share their course.
+
+    Args:
+        arteries: of one lung, the trunk first.
+        root: where the main bronchus ends.
+        side: 1 for the left lung.
+        ratio: radius of an airway over its artery's.
+        smallest_mm: radius of the thinnest that CT shows.
+
+    Returns:
+        Their lumina.
+    """
+    beside = np.array((-0.3 * side, 0.7, 0.65)) * (1 + 1.25 * ratio)
+    whole = Tubes(
+        arteries.start + beside * arteries.radius_start[:, None],
+        arteries.end + beside * arteries.radius_end[:, None],
+        ratio * arteries.radius_start,
+        ratio * arteries.radius_end,
+    )
+    keep = whole.radius_end >= smallest_mm
+    shown = Tubes(whole.start[keep], whole.end[keep], whole.radius_start[keep], whole.radius_end[keep])
+    stem = Tubes.polyline([root, tuple(whole.start[0])], whole.radius_start[0])
+    return Tubes.joined([stem, shown])
 
 
 def _disease(canvas: Canvas, frame: Frame, lungs: dict[int, Shape], palette: Palette, draw: Draw) -> None:
@@ -277,7 +315,7 @@ def _disease(canvas: Canvas, frame: Frame, lungs: dict[int, Shape], palette: Pal
         for side in sides:
             lung = lungs[side]
             top = frame.at(0, level, 250)[1]
-            fluid = Shape(_below(lung, top), lung.low, lung.high)
+            fluid = Shape(_below(lung, top), (lung.low[0], top, lung.low[2]), lung.high)
             canvas.paint(fluid, palette["effusion"])
 
 
