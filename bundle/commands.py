@@ -87,7 +87,8 @@ def reconstruct(
     for name, value in unused.items():
         if value is not None:
             raise InputError(name, f"has no effect on {method}.", "Leave it out, or see reconstruct --help.")
-    if photons is not None and refine is None and residuals is None and (method != "tv" or engine == "rtk"):
+    weighs_noise = method == "tv" and engine != "rtk"
+    if photons is not None and refine is None and residuals is None and not weighs_noise:
         raise InputError("photons", "has no effect by itself.", "Give it with --refine, --residuals or --method tv.")
     files = inference_files(checkpoint if learned else None, config, learned)
     paths = {"source": source, "bundle_root": str(ROOT), "checkpoint": checkpoint, "preset": preset}
@@ -102,7 +103,7 @@ def reconstruct(
         from bundle.data.volume_output import VolumeOutput
         from bundle.physics.noise import DetectorNoise
 
-        known = {"noise": DetectorNoise(photons)} if photons is not None and method == "tv" and engine != "rtk" else {}
+        known = {"noise": DetectorNoise(photons)} if photons is not None and weighs_noise else {}
         chosen = make_method(method, engine or "own", **{**known, **(options or {})})
         target = VolumeOutput(output, output_format, overwrite, source)
         _reconstruct_classically(

@@ -24,7 +24,6 @@ from statistics import mean
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from monai.bundle import ConfigParser
 from monai.data import list_data_collate
 
@@ -32,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bundle.classical.methods import make_method  # noqa: E402
+from bundle.data.load_projections import with_pixels  # noqa: E402
 from bundle.errors import InputError, install_command_line_hook  # noqa: E402
 from bundle.geometry import ConeBeamGeometry  # noqa: E402
 from bundle.geometry_rows import unpack_geometry  # noqa: E402
@@ -81,7 +81,7 @@ def averaged(projections: torch.Tensor, geometry: ConeBeamGeometry, factor: int)
     if any(n % factor for n in geometry.detector_shape):
         raise InputError("average", f"is {factor} for {geometry.detector_shape} pixels.", "Give one that divides them.")
     rows, columns = (n // factor for n in geometry.detector_shape)
-    return F.avg_pool2d(projections, factor), geometry.with_pixels((rows, columns))
+    return with_pixels(projections, (rows, columns)), geometry.with_pixels((rows, columns))
 
 
 def methods(mbirjax: Mbirjax | None) -> dict[str, Solve]:

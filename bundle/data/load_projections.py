@@ -96,18 +96,19 @@ def with_pixels(projections: torch.Tensor, shape: Sequence[int]) -> torch.Tensor
     """Averages, or interpolates, pixels to another number of rows and columns over the same detector area.
 
     Args:
-        projections: [views, V, U].
+        projections: [..., views, V, U].
         shape: (rows, columns).
 
     Returns:
-        [views, rows, columns].
+        [..., views, rows, columns].
     """
-    for axis, (stored, n) in enumerate(zip(projections.shape[1:], shape)):
+    images = projections.reshape(1, -1, *projections.shape[-2:])
+    for axis, (stored, n) in enumerate(zip(images.shape[2:], shape)):
         if stored != n:
-            size = (n, projections.shape[2]) if axis == 0 else (projections.shape[1], n)
+            size = (n, images.shape[3]) if axis == 0 else (images.shape[2], n)
             options = {"mode": "area"} if stored > n else {"mode": "bilinear", "align_corners": False}
-            projections = F.interpolate(projections[:, None], size=size, **options)[:, 0]
-    return projections
+            images = F.interpolate(images, size=size, **options)
+    return images.reshape(*projections.shape[:-2], *shape)
 
 
 def pixels_averaged(data: ProjectionSet, scan: ScanPreset) -> float:

@@ -155,7 +155,7 @@ class PrepareVolume(_PrepareProjections):
         if "projections" in batch:
             return projections
         batch[MEASURED] = projections
-        return torch.stack([with_pixels(item, self.scan.detector_shape) for item in projections])
+        return with_pixels(projections, self.scan.detector_shape)
 
     def _simulate(
         self, item: dict[str, torch.Tensor], geometry: ConeBeamGeometry, case: object, device: torch.device

@@ -153,18 +153,15 @@ class ItemFolder:
         truth, projections = (torch.from_numpy(arrays[name]) for name in ("truth", "projections"))
         return Item(truth, projections, geometry, header["photons"], header["from"])
 
-    def read_tv(self, number: int, scan_sha256: str | None = None) -> torch.Tensor:
+    def read_tv(self, number: int) -> torch.Tensor:
         """Reads an item's reconstruction [X, Y, Z].
 
-        Args:
-            number: of the item.
-            scan_sha256: of the scan's file that it has to be of; not compared if None.
-
         Raises:
-            InputError: when the file is missing, damaged, or of another scan.
+            InputError: when the file is missing, damaged, or of another scan than the item's.
         """
         header, arrays = self._read("tv", number, ("volume",))
-        if scan_sha256 is not None and header.get("scan") != scan_sha256:
+        scan = self.path("scans", number)
+        if not scan.is_file() or header.get("scan") != file_sha256(scan):
             raise InputError(self.path("tv", number), "is of another scan.", _REMAKE)
         return torch.from_numpy(arrays["volume"])
 

@@ -1,4 +1,4 @@
-"""One item: a truth, a scan of it, and a classical reconstruction."""
+"""One item: a truth and a scan of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Item"]
 
 @dataclass(frozen=True)
 class Item:
-    """A training item; values are those of half precision, whether it was read or just made.
+    """A truth and its scan; values are those of half precision, whether it was read or just made.
 
     Args:
         truth: [X, Y, Z] float16 in [0, 1] over the HU window.
@@ -21,7 +21,6 @@ class Item:
         geometry: the scan, with the truth's voxels.
         photons: incident photons per pixel; no noise if None.
         scanned_from: how the scan was made, in words.
-        tv: [X, Y, Z] float16 reconstruction by total variation; None before it is made.
     """
 
     truth: torch.Tensor
@@ -29,4 +28,3 @@ class Item:
     geometry: ConeBeamGeometry
     photons: float | None
     scanned_from: str
-    tv: torch.Tensor | None = None

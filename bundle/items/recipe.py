@@ -142,7 +142,7 @@ class ItemRecipe:
         """Plain values that decide the items, for JSON: with the scan's numbers and the real CTs' checksums."""
         scan = {name: value for name, value in asdict(self.scan).items() if name not in ("name", "source")}
         own = {name: value for name, value in asdict(self).items() if name not in ("dataset_dir", "tv")}
-        return json.loads(json.dumps({**own, "scan": scan, "real": self._real(), "generation": _GENERATION}))
+        return json.loads(json.dumps({**own, "scan": scan, "real": self._real_sha256, "generation": _GENERATION}))
 
     @property
     def tv_options(self) -> dict[str, Any]:
@@ -154,7 +154,8 @@ class ItemRecipe:
         """Checksum of what decides the scans."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
-    def _real(self) -> dict[str, str]:
+    @cached_property
+    def _real_sha256(self) -> dict[str, str]:
         """SHA-256 of the real CTs' files by their names."""
         cases = [] if self.dataset_dir is None else load_datalist(self.dataset_dir, self.section)
         return {

@@ -11,6 +11,7 @@ from typing import Any
 from bundle.checksums import file_sha256
 from bundle.errors import InputError
 from bundle.items.folder import ItemFolder
+from bundle.items.item import Item
 from bundle.items.make import ItemMaker
 from bundle.items.recipe import ItemRecipe, Plan
 
@@ -87,30 +88,26 @@ def make_items(
             if all(sound.values()):
                 continue
             mended += any(not sound[part] and store.path(part, number).exists() for part in sound)
-            began = time.process_time()
-            rows[number] = _complete(store, maker, recipe.plan(number), row if sound["scans"] else {}, began)
+            if sound["scans"]:
+                item = store.read_scan(number)
+            else:
+                item, row = _add_scan(store, maker, recipe.plan(number))
+            rows[number] = {**row, **_add_tv(store, maker, number, item, row["scan_sha256"])}
             made += 1
             store.write_rows(rows)
-            progress(_told(rows[number], count))
+            progress(_told(number, rows[number], count))
     done = [row for row in rows.values() if row.get("tv_sha256")]
     size = sum(int(row["scan_bytes"]) + int(row["tv_bytes"]) for row in done)
     return ItemsSummary(len(done), count, made, mended, time.monotonic() - started, size)
 
 
-def _complete(store: ItemFolder, maker: ItemMaker, plan: Plan, row: dict[str, Any], began: float) -> dict[str, Any]:
-    """Makes what an item lacks, and gives its row."""
-    number = plan.number
-    if row:
-        item, scan_sha256, before = store.read_scan(number), row["scan_sha256"], float(row["scan_cpu_s"])
-    else:
-        item = maker.scan(plan)
-        scan_sha256 = store.write_scan(number, item)
-        item = store.read_scan(number)
-        before = time.process_time() - began
-    middle = time.process_time()
-    tv_sha256 = store.write_tv(number, maker.total_variation(item), scan_sha256)
-    return {
-        "number": number,
+def _add_scan(store: ItemFolder, maker: ItemMaker, plan: Plan) -> tuple[Item, dict[str, Any]]:
+    """Makes and writes an item's scan, and begins its row."""
+    began = time.process_time()
+    item = maker.scan(plan)
+    scan_sha256 = store.write_scan(plan.number, item)
+    return item, {
+        "number": plan.number,
         "case": plan.anatomy["case"],
         "source": plan.anatomy["source"],
         "seed": plan.seed,
@@ -119,11 +116,19 @@ def _complete(store: ItemFolder, maker: ItemMaker, plan: Plan, row: dict[str, An
         "truncation": f"{plan.truncation:.3f}",
         "scanned_from": item.scanned_from,
         "scan_sha256": scan_sha256,
+        "scan_bytes": store.path("scans", plan.number).stat().st_size,
+        "scan_cpu_s": f"{time.process_time() - began:.1f}",
+    }
+
+
+def _add_tv(store: ItemFolder, maker: ItemMaker, number: int, item: Item, scan_sha256: str) -> dict[str, Any]:
+    """Makes and writes an item's reconstruction by total variation, and gives its part of the row."""
+    began = time.process_time()
+    tv_sha256 = store.write_tv(number, maker.total_variation(item), scan_sha256)
+    return {
         "tv_sha256": tv_sha256,
-        "scan_bytes": store.path("scans", number).stat().st_size,
         "tv_bytes": store.path("tv", number).stat().st_size,
-        "scan_cpu_s": f"{before:.1f}",
-        "tv_cpu_s": f"{time.process_time() - middle:.1f}",
+        "tv_cpu_s": f"{time.process_time() - began:.1f}",
     }
 
 
@@ -135,7 +140,7 @@ def _is_sound(store: ItemFolder, part: str, number: int, row: dict[str, Any], ch
     return not check or file_sha256(path) == row[f"{name}_sha256"]
 
 
-def _told(row: dict[str, Any], count: int) -> str:
+def _told(number: int, row: dict[str, Any], count: int) -> str:
     noise = f"{float(row['photons']):.2g} photons" if row["photons"] else "no noise"
     seconds = float(row["scan_cpu_s"]) + float(row["tv_cpu_s"])
-    return f"item {row['number'] + 1} of {count}: {row['case']}, {row['views']} views, {noise}, {seconds:.0f} CPU s"
+    return f"item {number + 1} of {count}: {row['case']}, {row['views']} views, {noise}, {seconds:.0f} CPU s"

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from bundle.checksums import file_sha256
 from bundle.errors import InputError
 from bundle.items import ItemFolder, ItemRecipe, StoredItems, TrainingItem, make_items
 from bundle.items.make import ItemMaker
@@ -69,7 +70,7 @@ def test_a_folder_has_what_its_list_says(folder):
         assert item.geometry.volume_shape == (16, 16, 16)
         assert item.photons == plan.photons
         assert item.scanned_from == row["scanned_from"] == "32x32x32 voxels; 2x2 rays a pixel"
-        volume = store.read_tv(number, row["scan_sha256"])
+        volume = store.read_tv(number)
         error = (volume.float() - item.truth.float()).square().mean()
         assert error < item.truth.float().var()
 
@@ -107,6 +108,13 @@ def test_a_flipped_bit_is_found_when_it_is_read_or_asked_for(folder):
     assert make_items(RECIPE, folder, 3, progress=silent).made == 0
     assert make_items(RECIPE, folder, 3, check=True, progress=silent).mended == 1
     assert files_of(folder) == sound
+
+
+def test_a_reconstruction_of_another_scan_is_refused(folder):
+    store = ItemFolder(folder, RECIPE)
+    store.write_tv(0, store.read_tv(0), file_sha256(store.path("scans", 1)))
+    with pytest.raises(InputError, match=r"tv/000000\.npz: is of another scan\."):
+        store.read_tv(0)
 
 
 @pytest.mark.parametrize(
