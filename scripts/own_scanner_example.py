@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
@@ -86,13 +87,20 @@ def write_counts(path: Path, counts: np.ndarray, geometry: ConeBeamGeometry) -> 
     itk.imwrite(stack, str(path), compression=True)
 
 
+def measured_integrals(volume: torch.Tensor, geometry: ConeBeamGeometry) -> np.ndarray:
+    """[view, v, u] line integrals, the means of pixels, of voxels twice as fine as those [x, y, z] of a volume."""
+    fine = F.interpolate(volume[None, None], scale_factor=2, mode="trilinear")
+    rays = geometry.with_volume(fine.shape[2:]).with_pixels([2 * n for n in geometry.detector_shape])
+    return F.avg_pool2d(ConeBeamProjector(rays)(fine), 2)[0].numpy()
+
+
 def simulate_scanner(folder: Path, hu: np.ndarray, voxel_mm: tuple[float, ...], views: int, seed: int) -> None:
     """Writes what a scanner would of a CT in LPS order and of a sphere of water: counts, references and geometry."""
     folder.mkdir(parents=True, exist_ok=True)
     geometry = scan_geometry(hu.shape, voxel_mm, views)
     detector = Detector(geometry.detector_shape, np.random.default_rng(seed))
     mu = torch.from_numpy(hu_to_mu(hu.astype(np.float32).clip(-1000), BEAM_MU_WATER_PER_MM))
-    patient = ConeBeamProjector(geometry)(mu[None, None])[0].numpy()
+    patient = measured_integrals(mu, geometry)
     water = line_integrals([Ellipsoid((12.0, -7.0, 0.0), [WATER_RADIUS_MM] * 3, BEAM_MU_WATER_PER_MM)], geometry)
     write_geometry_rtk(geometry, folder / "geometry.xml")
     for name, counts in {
