@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help .venv demo demo-training test test-integration lint format clean
+.PHONY: help .venv demo demo-training test test-integration test-hostile lint format clean
 
 help:
 	@echo "make .venv   create .venv with the pinned dependencies"
@@ -13,6 +13,7 @@ help:
 	@echo "make demo-training   train every stage briefly on the sample first, and write runs/demo_training"
 	@echo "make test    lint, and run the tests"
 	@echo "make test-integration   run the bundle in other programs' environments, such as a MONAI Label server's"
+	@echo "make test-hostile   give every command more than a thousand damaged and contradictory inputs; a quarter of an hour"
 	@echo "make lint    check the code's style and types"
 	@echo "make format  mend the code's style"
 	@echo "make clean   remove what the other targets made; your own trainings in runs/ stay"
@@ -62,6 +63,9 @@ test: .venv/.test lint
 test-integration: .venv/.test
 	-$(MAKE) --keep-going .venv-monailabel/.installed .venv-nvflare/.installed .venv-mbirjax/.installed
 	$(BIN)/python -m pytest -m integration -rs tests/integration
+
+test-hostile: .venv/.test
+	$(BIN)/python -m tests.hostile
 
 clean:
 	rm -rf .venv .venv-* runs/demo runs/demo_training

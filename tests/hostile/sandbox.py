@@ -57,7 +57,9 @@ def warm_up() -> None:
     import torch
 
     torch.set_num_threads(1)
-    for name in ("ignite.engine", "pydicom", "skimage.measure", "yaml"):  # imported late, and slow
+    late = ("ignite.engine", "pydicom", "skimage.measure", "yaml", "fire", "scipy.ndimage", "filelock")
+    own = [f"bundle.{name}" for name in ("__main__", "data", "engines", "handlers", "networks", "rtk")]
+    for name in ("monai.bundle", *own, *late):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     with contextlib.suppress(ImportError), tempfile.TemporaryDirectory() as folder:
