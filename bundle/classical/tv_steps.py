@@ -1,4 +1,7 @@
-"""The steps of total-variation minimisation in the volume: compiled by Numba on a CPU that has it, else in PyTorch."""
+"""The steps of total-variation minimisation in the volume.
+
+Compiled by Numba on CPUs and by Triton on CUDA devices, where these are installed; else in PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,11 @@ def move_edges(
         weight: of the total variation.
         scales: of the gradient along each axis.
     """
+    if _on_gpu(edges, ahead, volume):
+        from bundle.classical import tv_triton
+
+        tv_triton.move_edges(edges, ahead, volume, step, weight, scales)
+        return
     if _compiled(edges):
         from bundle.classical import tv_numba_kernels as kernels
 
@@ -83,6 +91,11 @@ def move_volume(
         step: [1, 1, X, Y, Z] step sizes.
         scales: of the gradient along each axis.
     """
+    if _on_gpu(volume, edges):
+        from bundle.classical import tv_triton
+
+        tv_triton.move_volume(volume, spread, edges, step, scales)
+        return
     if _compiled(volume):
         from bundle.classical import tv_numba_kernels as kernels
 
@@ -94,6 +107,11 @@ def move_volume(
 
 def _compiled(tensor: torch.Tensor) -> bool:
     return tensor.device.type == "cpu" and tensor.dtype == torch.float32 and find_spec("numba") is not None
+
+
+def _on_gpu(*changed: torch.Tensor) -> bool:
+    fits = (t.is_cuda and t.dtype == torch.float32 and t.is_contiguous() for t in changed)
+    return all(fits) and find_spec("triton") is not None
 
 
 def _in_threads(kernel: Callable, volume: np.ndarray, *arguments: Any) -> None:

@@ -16,6 +16,7 @@ from bundle.data.fine_grid import averaged
 from bundle.errors import InputError
 from bundle.physics.noise import DetectorNoise
 from tests.classical.scans import error, exact, orbit
+from tests.triton_compile import assert_kernels_compile
 
 SHAPE = (2, 1, 7, 5, 6)
 
@@ -42,6 +43,35 @@ def test_compiled_steps_equal_the_plain_ones():
         torch.testing.assert_close(found.double(), expected, atol=1e-6, rtol=1e-5)
     assert float(results[0][0].square().sum(dim=1).sqrt().max()) == pytest.approx(0.3, rel=1e-5)
     assert float(results[0][1].min()) == 0.0
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (1, 1, 1, 9, 700)])
+def test_triton_steps_equal_the_plain_ones(shape):
+    """In Triton's interpreter where there is no GPU; more voxels than one program has, and an axis of one."""
+    pytest.importorskip("triton", reason="needs triton")
+    from bundle.classical import tv_triton
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    field, volume, spread = torch.randn(shape[0], 3, *shape[2:]), torch.rand(shape), torch.randn(shape)
+    for axis in range(3):
+        field[:, axis : axis + 1].narrow(axis + 2, shape[axis + 2] - 1, 1).zero_()
+    step, scales = torch.rand(1, *shape[1:]), (0.8, 1.1, 1.3)
+    expected = [tensor.double() for tensor in (field, torch.zeros_like(field), volume)]
+    move_edges(*expected, 0.5, 0.3, scales)
+    move_volume(expected[2], spread.double(), expected[1], step.double(), scales)
+    found = [tensor.to(device, copy=True) for tensor in (field, torch.zeros_like(field), volume)]
+    tv_triton.move_edges(*found, 0.5, 0.3, scales)
+    tv_triton.move_volume(found[2], spread.to(device), found[1], step.to(device), scales)
+    for one, other in zip(found, expected):
+        torch.testing.assert_close(one.cpu().double(), other, atol=1e-6, rtol=1e-5)
+
+
+def test_triton_kernels_compile_for_gpus(child_env):
+    names = ("edges", "ahead", "volume", "spread")
+    kinds = dict.fromkeys(names, "*fp32") | dict.fromkeys(("weight", "scale_x", "scale_y", "scale_z"), "fp32")
+    for kernel, step in (("move_edges", "fp32"), ("move_volume", "*fp32")):
+        kinds["step"] = step
+        assert_kernels_compile("bundle.classical.tv_triton_kernels", [kernel], kinds, {"BLOCK": 512}, child_env)
 
 
 def test_threads_make_no_difference():
