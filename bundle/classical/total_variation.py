@@ -22,7 +22,7 @@ from bundle.physics.attenuation import MU_WATER_PER_MM
 from bundle.physics.noise import DetectorNoise
 from bundle.projector import ConeBeamProjector
 
-__all__ = ["EDGE_STEP", "LEAST_SIDE", "MOST_SUBSETS", "RAY_STEP", "TotalVariation"]
+__all__ = ["EDGE_STEP", "FEW_VIEWS", "LEAST_SIDE", "MOST_SUBSETS", "RAY_STEP", "TotalVariation"]
 
 # Weights of the two dual variables in the step sizes. Small ones lengthen the volume's steps, as rays through bodies in
 # mm need.
@@ -30,6 +30,7 @@ RAY_STEP, EDGE_STEP = 0.3, 0.02
 MOST_SUBSETS = 10  # of views: the steps in the volume, one for each, would cost more than the rays
 LEAST_SIDE = 16  # voxels along an axis of the coarsest grid
 _WEIGHT_MM, _REFERENCE_MM, _WEIGHT_POWER = 0.003, 3.2, 0.7
+FEW_VIEWS = 20  # beyond them the data term, which grows with their number, explains what the grid cannot
 _GRID_SHARE, _GRID_POWER = 0.0052, 1.4
 _BODY = 0.01  # of the largest projection: rays with more cross the body
 _REPORTED = 5  # sweeps at the end whose change of the objective is reported
@@ -120,10 +121,10 @@ class TotalVariation:
     def weight_for(self, geometry: ConeBeamGeometry, projections: torch.Tensor | None = None) -> float:
         """The weight in value times mm: the given one, or the one chosen for a scan.
 
-        The chosen one is 0.003 (h / 3.2 mm)^0.7 sqrt(1 + (noise / grid)^2), h the side of a cubic voxel of the same
-        volume, noise and grid the root mean squares over the rays through the body: of the noise that is left in a
-        voxel's shadow, and of what voxels of this size cannot express, 0.52 % (h / 3.2 mm)^1.4 of the projections.
-        All numbers come from six CTs of bodies (docs/classical.md).
+        The chosen one is 0.003 max(1, views / 20) (h / 3.2 mm)^0.7 sqrt(1 + (noise / grid)^2), h the side of a cubic
+        voxel of the same volume, noise and grid the root mean squares over the rays through the body: of the noise that
+        is left in a voxel's shadow, and of what voxels of this size cannot express, 0.52 % (h / 3.2 mm)^1.4 of the
+        projections. All numbers come from six CTs of bodies (docs/classical.md).
 
         Args:
             geometry: the scan.
@@ -135,7 +136,7 @@ class TotalVariation:
         if self.weight_mm is not None:
             return float(self.weight_mm)
         size = float(np.prod(geometry.voxel_mm)) ** (1 / 3) / _REFERENCE_MM
-        weight_mm = _WEIGHT_MM * size**_WEIGHT_POWER
+        weight_mm = _WEIGHT_MM * size**_WEIGHT_POWER * max(1.0, geometry.num_views / FEW_VIEWS)
         if self.noise is None:
             return weight_mm
         if projections is None:

@@ -26,6 +26,9 @@ __all__ = ["ItemRecipe", "Plan"]
 _GENERATION = 2
 """Raised whenever the same recipe and number come to give another item: by new anatomies, warps or scans."""
 
+_TV_GENERATION = 2
+"""Raised whenever the same options come to give another reconstruction."""
+
 _ANATOMIES = {"chest": 3.0, "abdomen": 2.0, "pelvis": 1.0, "head": 2.0, "knee": 2.0}
 _JITTER = {"angle_deg": 0.5, "sod_mm": 8.0, "sdd_mm": 12.0, "detector_shift_mm": [3.0, 3.0]}
 
@@ -147,7 +150,7 @@ class ItemRecipe:
     @property
     def tv_options(self) -> dict[str, Any]:
         """Plain values that decide the reconstruction by total variation, for JSON."""
-        return json.loads(json.dumps(dict(self.tv)))
+        return json.loads(json.dumps({**self.tv, "generation": _TV_GENERATION}))
 
     @cached_property
     def digest(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Optional
 
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bundle.classical.methods import make_method
-from bundle.classical.total_variation import TotalVariation
+from bundle.classical.total_variation import FEW_VIEWS, TotalVariation
 from bundle.geometry import circular
 from bundle.matrix_geometry import geometry_of_matrices
 from bundle.networks.scripted_tv import reconstruct
@@ -58,10 +59,11 @@ class ClassicalPrior(nn.Module):
         self.unit_mm = normalised_to_unit_integral(1.0)
         self.solver = make_method(method, **(options or {}))
         # What TorchScript can hold of it; no iterations where it cannot.
-        self.weight_mm, self.iterations = 0.0, [0]
+        self.weight_mm, self.few_views, self.iterations = 0.0, math.inf, [0]
         if isinstance(self.solver, TotalVariation):
             grid = circular([0.0], 1e6, 2e6, (1, 1), (1.0, 1.0), [size] * 3, [side / size for side in volume_size_mm])
             self.weight_mm = self.solver.weight_for(grid)
+            self.few_views = math.inf if self.solver.weight_mm is not None else float(FEW_VIEWS)
             self.iterations = [int(n) for n in (self.solver.iterations, *self.solver.coarse_iterations)]
 
     def forward(
@@ -114,7 +116,8 @@ class ClassicalPrior(nn.Module):
             if sparse_mask is not None:
                 kept = sparse_mask[item].nonzero()[:, 0]
                 views, own = views[kept], own[kept]
-            volumes.append(reconstruct(views, own, self.volume_size_mm, self.size, self.weight_mm, self.iterations))
+            weight_mm = self.weight_mm * max(1.0, views.shape[0] / self.few_views)
+            volumes.append(reconstruct(views, own, self.volume_size_mm, self.size, weight_mm, self.iterations))
         return torch.stack(volumes).unsqueeze(1).clamp(0.0, 1.0)
 
     def _coarse(self, projections: torch.Tensor) -> torch.Tensor:

@@ -188,6 +188,7 @@ def test_the_chosen_weight_grows_with_the_noise_and_the_voxels():
     side_mm = (6.0 * 6.5 * 7.0) ** (1 / 3)
     assert plain == pytest.approx(0.003 * (side_mm / 3.2) ** 0.7)
     assert TotalVariation(0.5).weight_for(geometry) == 0.5
+    assert TotalVariation().weight_for(orbit(np.linspace(0, 3, 50))) == pytest.approx(2.5 * plain)
     assert TotalVariation().weight_for(geometry.with_volume((28, 25, 22))) == pytest.approx(plain * 2**0.7)
     weights = [
         TotalVariation(noise=DetectorNoise(photons)).weight_for(geometry, projections) for photons in (1e8, 1e5, 1e3)
