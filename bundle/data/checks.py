@@ -6,10 +6,14 @@ import numpy as np
 
 from bundle.errors import InputError
 
-__all__ = ["check_finite", "check_hounsfield", "check_spatial"]
+__all__ = ["check_finite", "check_hounsfield", "check_plausible", "check_spatial"]
 
 _MOST_NEGATIVE_HU = -4096.0  # padding of some scanners, below which nothing is stored on purpose
 _MOST_POSITIVE_HU = 40000.0  # metal on extended scales
+_BODY_HU = (-1200.0, 4000.0)  # what but padding, metal and artefacts lies within
+_MOST_BEYOND = 0.05  # of the voxels
+_ROUGHEST = 0.9  # mean difference of neighbours, in mean differences of any two voxels
+_SAMPLES = 100  # voxels along an axis that are looked at
 
 
 def check_spatial(shape: tuple[int, ...], source: object) -> None:
@@ -60,3 +64,33 @@ def check_hounsfield(values: np.ndarray, source: object) -> None:
         raise InputError(source, f"has values from {low:.6g} to {high:.6g}: no air, so these are not HU.", remedy)
     if high < -200.0:
         raise InputError(source, f"has values from {low:.6g} to {high:.6g}: nothing but air.", remedy)
+
+
+def check_plausible(values: np.ndarray, source: object) -> None:
+    """Refuses values that lie within the range of HU, but are those of no body: swapped bytes, or noise.
+
+    Args:
+        values: [i, j, k] HU.
+        source: what they were read from, for the message.
+
+    Raises:
+        InputError: with what was found.
+    """
+    block = values[tuple(slice((n - min(n, _SAMPLES)) // 2, (n + min(n, _SAMPLES)) // 2) for n in values.shape)]
+    block = block.astype(np.float32)
+    inside = block[block > values.min()]  # without padding
+    beyond = float(np.mean((inside < _BODY_HU[0]) | (inside > _BODY_HU[1]))) if inside.size else 0.0
+    if beyond > _MOST_BEYOND:
+        raise InputError(
+            source,
+            f"has {100 * beyond:.0f} % of its voxels below {_BODY_HU[0]:.0f} or above {_BODY_HU[1]:.0f}.",
+            "Save it again if its bytes are in the wrong order, or set check_hu to false if it is HU.",
+        )
+    spread = float(np.abs(block - np.median(block)).mean())
+    rough = min(float(np.abs(np.diff(block, axis=axis)).mean()) for axis in range(3))
+    if spread > 0 and rough > _ROUGHEST * spread:
+        raise InputError(
+            source,
+            "has neighbouring voxels that have nothing to do with each other, as noise has, or a wrong size.",
+            "Correct its sizes, or set check_hu to false if it is HU.",
+        )

@@ -19,16 +19,30 @@ from bundle.optional import require
 __all__ = ["NOT_DICOM", "dicom_files", "is_dicom", "patient_digest", "read_dicom_series"]
 
 _TAGS = [
+    "BitsAllocated",
     "Columns",
+    "FrameOfReferenceUID",
     "ImageOrientationPatient",
     "ImagePositionPatient",
+    "ImageType",
     "Modality",
     "NumberOfFrames",
     "PatientID",
+    "PhotometricInterpretation",
+    "PixelData",
     "PixelSpacing",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "RescaleType",
     "Rows",
+    "SamplesPerPixel",
     "SeriesInstanceUID",
 ]
+_ONE_OF_A_SERIES = ("SeriesInstanceUID", "PatientID", "FrameOfReferenceUID")
+_DEFERRED_BYTES = 1024  # pixels are not read with the header, but their length is
+_WITHOUT_PREAMBLE = (b"\x02\x00\x00\x00", b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00")
+_UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")  # transfer syntaxes
+_MOST_SCALING = 1e5
 NOT_DICOM = (*CT_SUFFIXES, ".raw", ".zraw", ".json", ".csv", ".txt", ".zip")
 """Suffixes of files that are something else."""
 _SAME_POSITION_MM = 0.01
@@ -50,7 +64,7 @@ def dicom_files(folder: Path) -> list[Path]:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM by its suffix .dcm or its mark, and not the index of a disc.
+    """Whether a file is DICOM by its suffix .dcm, its mark or its first tag, and not the index of a disc.
 
     One that cannot be opened counts, so that a series is never read without a slice of it.
     """
@@ -63,7 +77,8 @@ def is_dicom(path: Path) -> bool:
         return True
     try:
         with open(path, "rb") as file:
-            return file.read(132)[128:] == b"DICM"
+            start = file.read(132)
+            return start[128:] == b"DICM" or start.startswith(_WITHOUT_PREAMBLE)
     except OSError:
         return True
 
@@ -111,11 +126,16 @@ def read_dicom_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 def _header(path: Path):
     pydicom = require("pydicom", "pydicom", "Reading DICOM")
     try:
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        return pydicom.dcmread(path, defer_size=_DEFERRED_BYTES, specific_tags=_TAGS, force=_lacks_preamble(path))
     except Exception as error:  # pydicom raises many kinds for damaged files
         raise InputError(
             path, f"cannot be read as DICOM ({error}).", "Copy or download it again, or take it out of the folder."
         ) from error
+
+
+def _lacks_preamble(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) in _WITHOUT_PREAMBLE
 
 
 def _checked_slices(folder: Path) -> list[_Slice]:
@@ -128,11 +148,13 @@ def _checked_slices(folder: Path) -> list[_Slice]:
             raise InputError(
                 path, "states no SeriesInstanceUID.", "Copy or download it again, or take it out of the folder."
             )
-    series = sorted({str(header.SeriesInstanceUID) for header in headers})
-    if len(series) > 1:
-        raise InputError(
-            folder, f"holds {len(series)} DICOM series ({', '.join(series)}).", "Give each series a folder of its own."
-        )
+    for tag in _ONE_OF_A_SERIES:
+        found = sorted({str(header.get(tag, "")) for header in headers})
+        if len(found) > 1:
+            what = "DICOM series" if tag == _ONE_OF_A_SERIES[0] else f"values of {tag}"
+            raise InputError(
+                folder, f"holds {len(found)} {what} ({', '.join(found)}).", "Give each series a folder of its own."
+            )
     slices = [_slice(path, header) for path, header in zip(files, headers)]
     first = slices[0]
     for each in slices[1:]:
@@ -160,6 +182,7 @@ def _slice(path: Path, header) -> _Slice:
         raise InputError(path, f"has the modality {modality or 'missing'}.", "Give CT series alone.")
     if int(header.get("NumberOfFrames") or 1) > 1:
         raise InputError(path, "holds several frames.", "Export the series with one file per slice.")
+    _check_pixels(path, header)
     try:
         directions = np.array(header.ImageOrientationPatient, dtype=float).reshape(2, 3)
         position = np.array(header.ImagePositionPatient, dtype=float).reshape(3)
@@ -176,6 +199,41 @@ def _slice(path: Path, header) -> _Slice:
             path, f"has the pixel spacing {between_rows:g}, {between_columns:g} mm.", "Export the series again."
         )
     return _Slice(path, position, directions, (between_columns, between_rows), shape)
+
+
+def _check_pixels(path: Path, header) -> None:
+    """Refuses pixels that are not one HU each, by what their tags say."""
+    for tag, right in (
+        ("SamplesPerPixel", ("1",)),
+        ("PhotometricInterpretation", ("MONOCHROME2",)),
+        ("RescaleType", ("HU",)),
+    ):
+        value = str(header.get(tag) or right[0])
+        if value not in right:
+            raise InputError(path, f"has the {tag} {value}.", f"Give CT slices with {right[0]}.")
+    if "LOCALIZER" in [str(part).upper() for part in header.get("ImageType") or []]:
+        raise InputError(path, "is a localizer (ImageType).", "Take it out of the folder.")
+    for tag, usual, least in (("RescaleSlope", 1.0, 0.0), ("RescaleIntercept", 0.0, -_MOST_SCALING)):
+        try:
+            number = float(header.get(tag, usual))
+        except (TypeError, ValueError):
+            number = np.nan
+        if not least < number < _MOST_SCALING:
+            raise InputError(path, f"has the {tag} {header.get(tag)}.", "Export the series again.")
+    if "PixelData" not in header:
+        raise InputError(path, "holds no pixels (PixelData).", "Take it out of the folder, or copy it again.")
+    syntax = str(getattr(header, "file_meta", {}).get("TransferSyntaxUID", _UNCOMPRESSED[0]))
+    bits, sizes = header.get("BitsAllocated"), [header.get("Rows"), header.get("Columns")]
+    if syntax in _UNCOMPRESSED and bits and all(sizes):
+        pixels = header.get_item("PixelData")  # deferred or not
+        held = pixels.length if hasattr(pixels, "length") else len(pixels.value)
+        stated = int(bits) // 8 * int(sizes[0]) * int(sizes[1])
+        if held != stated + stated % 2:
+            raise InputError(
+                path,
+                f"holds {held} bytes of pixels where Rows, Columns and BitsAllocated announce {stated}.",
+                "Copy it again, or export the series again.",
+            )
 
 
 def _without_copies(slices: list[_Slice], normal: np.ndarray, folder: Path) -> list[_Slice]:

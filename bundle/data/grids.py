@@ -12,7 +12,7 @@ from bundle.data.ct_volume import read_ct
 from bundle.errors import InputError
 from bundle.optional import require
 
-__all__ = ["Volume", "check_same_grid", "on_grid", "read_volume", "same_grid"]
+__all__ = ["Volume", "check_same_grid", "on_grid", "overlap", "read_volume", "same_grid"]
 
 _TOLERANCE_VOXELS = 0.05
 _ROUNDING_VOXELS = 1e-3
@@ -40,6 +40,11 @@ def same_grid(one: Volume, other: Volume) -> bool:
     there = nib.affines.apply_affine(one[1], corners)
     back = nib.affines.apply_affine(np.linalg.inv(other[1]), there)
     return bool(np.abs(back - corners).max() <= _TOLERANCE_VOXELS)
+
+
+def overlap(volume: Volume, grid: Volume) -> bool:
+    """Whether a voxel of the grid lies within the volume."""
+    return not _is_outside(grid[0].shape, np.linalg.inv(volume[1]) @ grid[1], volume[0].shape).all()
 
 
 def on_grid(volume: Volume, grid: Volume, order: int = 1, outside: float = _AIR_HU) -> np.ndarray:

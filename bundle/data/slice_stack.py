@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from bundle.data.checks import check_spatial
 from bundle.errors import InputError
+from bundle.memory_bound import check_memory
 
 __all__ = ["SliceStack"]
 
+_LARGEST_BYTES = 4  # of a voxel
 _INT16 = np.iinfo(np.int16)
 
 
@@ -27,6 +31,8 @@ class SliceStack:
 
     def __init__(self, shape: tuple[int, ...], source: object) -> None:
         check_spatial(tuple(shape), source)
+        sizes = " x ".join(str(n) for n in shape)
+        check_memory(_LARGEST_BYTES * math.prod(shape), source, f"has {sizes} voxels, which take", "Resample it first.")
         self._source = source
         self.values = np.empty(shape, np.int16, order="F")
 

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from bundle.data.checks import check_finite, check_hounsfield
-from bundle.data.ct_formats import LPS_TO_RAS, NIFTI_SUFFIXES
-from bundle.data.ct_volume import check_extent, check_nifti_header, check_text_header, unreadable
-from bundle.data.detached_data import check_compressed, data_files
-from bundle.data.dicom_series import read_dicom_series
-from bundle.data.nifti import load_nifti
-from bundle.data.slice_stack import SliceStack
+from bundle.data.checks import check_finite, check_hounsfield, check_plausible
+from bundle.data.volume_reader import read_image as read_volume_file
 from bundle.datasets.archives import extracted
 from bundle.datasets.hounsfield import check_hounsfield_peaks
 from bundle.datasets.raw_case import RawCase, RawFile, RawVolume
 from bundle.errors import InputError
-from bundle.optional import require
 
 __all__ = ["check_intensities", "read_case", "read_image"]
 
 _GRID_TOLERANCE = 1e-3
-_NOT_WRAPPED = ("char", "long_long", "unsigned_long_long")  # which ITK in Python lacks; floats hold all that occur
 
 
 def read_case(case: RawCase, check_hu: bool = True, unit_mm: float = 1.0) -> RawVolume:
@@ -62,19 +53,7 @@ def read_image(raw: RawFile, unit_mm: float = 1.0) -> tuple[np.ndarray, np.ndarr
         InputError: when it is missing, damaged, not 3D or without valid spacing.
     """
     with extracted(raw) as path:
-        if not path.exists():
-            raise InputError(path, "does not exist.", "Check the path.")
-        if path.is_dir():
-            values, affine = read_dicom_series(path)
-        elif path.stat().st_size == 0:
-            raise InputError(path, "is empty.", "Copy or download it again.")
-        elif path.name.lower().endswith(NIFTI_SUFFIXES):
-            values, affine = _read_nifti(path)
-        else:
-            values, affine = _read_with_itk(path)
-        affine[:3] *= unit_mm
-        _check_axes(values.shape, affine, path)
-    return values, affine
+        return read_volume_file(path, unit_mm)
 
 
 def check_intensities(hu: np.ndarray, source: object, check_hu: bool) -> None:
@@ -87,62 +66,8 @@ def check_intensities(hu: np.ndarray, source: object, check_hu: bool) -> None:
         check_finite(hu, source)
     if check_hu:
         check_hounsfield(hu, source)
+        check_plausible(hu, source)
         check_hounsfield_peaks(hu, source)
-
-
-def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    check_nifti_header(path)
-    try:
-        # One slice after the other from a file that stays open, so that neither stored nor scaled copies are held.
-        image = load_nifti(path, mmap=False, keep_file_open=True)
-        stack = SliceStack(image.shape, path)
-        for k in range(image.shape[2]):
-            stack.put(k, np.asanyarray(image.dataobj[..., k]))
-    except InputError:
-        raise
-    except Exception as error:  # nibabel raises many kinds for damaged files
-        raise unreadable(path, error) from error
-    return stack.values, np.array(image.affine, dtype=float)
-
-
-def _read_with_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    itk = require("itk", "itk-io", f"Reading {path.name}")
-    data_files(path)
-    check_text_header(path)
-    check_compressed(path)
-    try:
-        # By name: looking through the formats that ITK knows would load all of its modules.
-        header = (itk.MetaImageIO if path.suffix.lower() in (".mha", ".mhd") else itk.NrrdImageIO).New()
-        if not header.CanReadFile(str(path)):
-            raise ValueError(f"it is no {path.suffix} file")
-        header.SetFileName(str(path))
-        header.ReadImageInformation()
-        stored = header.GetComponentTypeAsString(header.GetComponentType())
-        if stored in _NOT_WRAPPED:
-            reader = itk.ImageFileReader[itk.Image[itk.F, 3]].New(FileName=str(path), ImageIO=header)
-            reader.Update()
-            image = reader.GetOutput()
-        else:
-            image = itk.imread(str(path), imageio=header)
-    except Exception as error:  # ITK raises many kinds for damaged files
-        raise unreadable(path, error) from error
-    planes = itk.array_view_from_image(image)
-    stack = SliceStack(planes.T.shape, path)
-    for k, plane in enumerate(planes):
-        stack.put(k, plane.T)
-    affine = np.eye(4)
-    affine[:3, :3] = itk.array_from_matrix(image.GetDirection()) * np.array(image.GetSpacing())
-    affine[:3, 3] = np.array(image.GetOrigin())
-    return stack.values, LPS_TO_RAS @ affine
-
-
-def _check_axes(shape: tuple[int, ...], affine: np.ndarray, path: Path) -> None:
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(affine).all() or (spacing <= 0).any() or abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
-        raise InputError(
-            path, f"has the spacing {spacing.tolist()} mm and axes that span no volume.", "Correct its header."
-        )
-    check_extent(shape, spacing, path)
 
 
 def _read_label(raw: RawFile, shape: tuple[int, ...], affine: np.ndarray, unit_mm: float) -> np.ndarray:

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from bundle.byte_ranges import is_url
-from bundle.data.ct_volume import check_nifti_header, unreadable
 from bundle.data.datalist import LISTING, load_datalist, read_listing
-from bundle.data.grids import Volume, on_grid, same_grid
-from bundle.data.nifti import load_nifti
+from bundle.data.grids import Volume, on_grid, overlap, same_grid
 from bundle.data.structures import parse_structures
+from bundle.data.volume_reader import read_image
 from bundle.errors import InputError
 from bundle.prepared.case import DESCRIPTION, PreparedCase
 
@@ -118,7 +117,7 @@ def read_labels(source: str | Path, structures: LabelStructures, grid: Volume) -
     """Reads a label map on a volume's grid.
 
     Args:
-        source: NIfTI label map in patient coordinates, or the folder or URL of a prepared case.
+        source: label map in patient coordinates, in any format of volumes, or the folder or URL of a prepared case.
         structures: what the values mean.
         grid: the volume; labels on another grid are resampled by the nearest.
 
@@ -134,20 +133,17 @@ def read_labels(source: str | Path, structures: LabelStructures, grid: Volume) -
             raise InputError(source, "has no labels.", "Prepare the data set with --keep_labels true.")
         labels, affine = case.labels, case.affine_ras
     else:
-        if not Path(source).is_file():
-            raise InputError(source, "does not exist.", "Correct the case's label in dataset.json.")
-        check_nifti_header(Path(source))
-        try:
-            image = load_nifti(source)
-            labels, affine = np.asarray(image.dataobj), image.affine
-        except Exception as error:  # damaged files raise many kinds
-            raise unreadable(Path(source), error) from error
-        whole = np.issubdtype(labels.dtype, np.integer)
-        if labels.ndim != 3 or not (whole or np.array_equal(labels, np.rint(labels))):
-            raise InputError(source, "is not a 3D map of whole numbers.", "Give a label map.")
-        labels = labels if whole else labels.astype(np.int64)
+        labels, affine = read_image(Path(source))
+        if labels.dtype != np.int16:
+            if not np.array_equal(labels, np.rint(labels)):
+                raise InputError(source, "is not a 3D map of whole numbers.", "Give a label map.")
+            labels = labels.astype(np.int64)
     if labels.min() < 0 or labels.max() > _LARGEST:
         raise InputError(source, f"has values from {labels.min()} to {labels.max()}.", "Give a label map.")
     grouped = structures.group(labels, source)
     found = (grouped, np.asarray(affine, dtype=np.float64))
-    return grouped if same_grid(found, grid) else on_grid(found, grid, order=0, outside=0)
+    if same_grid(found, grid):
+        return grouped
+    if not overlap(found, grid):
+        raise InputError(source, "lies nowhere within its volume.", "Give the volume's own label map.")
+    return on_grid(found, grid, order=0, outside=0)

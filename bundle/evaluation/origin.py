@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 import bundle
 from bundle.byte_ranges import is_url
 from bundle.checksums import file_sha256
-from bundle.data.detached_data import data_files
+from bundle.data.volume_files import data_files
 
 __all__ = ["case_origin", "deciding_settings"]
 

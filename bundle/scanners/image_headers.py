@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from bundle.data.detached_data import data_files
+from bundle.data.meta_image import check_meta_image_voxels, read_meta_image_header
 from bundle.errors import InputError
 from bundle.scanners.header_parts import DamagedError, Header, check_length, stated_pixel
 from bundle.scanners.tiff_headers import tiff_header
@@ -17,11 +17,13 @@ __all__ = ["COPY_AGAIN", "read_header"]
 COPY_AGAIN = "Copy it again from the scanner."
 _HIS_HEADER = 68
 _HIS_UNSIGNED_SHORT = 4
-_META_LENGTHS = ("ElementSpacing", "ElementSize", "Offset", "Origin", "Position")
+_META_LENGTHS = (("elementspacing", "elementsize"), ("offset", "origin", "position"))
 
 
 def read_header(kind: str, path: Path) -> Header:
     """Header of a file, checked against the file's length."""
+    if path.stat().st_size == 0:
+        raise InputError(path, "is empty.", COPY_AGAIN)
     try:
         header = _HEADERS[kind](path)
         if min(header.shape) < 1:
@@ -29,8 +31,7 @@ def read_header(kind: str, path: Path) -> Header:
     except (DamagedError, struct.error, ValueError, IndexError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
-        problem = "is empty." if path.stat().st_size == 0 else f"is damaged or no {kind} image ({error})."
-        raise InputError(path, problem, COPY_AGAIN) from error
+        raise InputError(path, f"is damaged or no {kind} image ({error}).", COPY_AGAIN) from error
     return header
 
 
@@ -54,32 +55,19 @@ def _his_header(path: Path) -> Header:
     return Header((1, rows, columns))
 
 
-def _mha_entries(path: Path) -> dict[str, str]:
-    """MetaImage: lines of "name = value" up to ElementDataFile."""
-    entries = {}
-    with path.open("rb") as file:
-        for line in iter(lambda: file.readline(4096), b""):
-            name, _, value = line.decode("latin-1").partition("=")
-            entries[name.strip()] = value.strip()
-            if name.strip() == "ElementDataFile":
-                return entries
-    raise DamagedError("it has no ElementDataFile")
-
-
 def _mha_header(path: Path) -> Header:
     """MetaImage: sizes, and pitch and origin where they are written."""
-    entries = _mha_entries(path)
-    sizes = [int(size) for size in entries.get("DimSize", "").split()]
-    if len(sizes) not in (2, 3):
-        raise DamagedError(f"it has {len(sizes)} axes")
-    if entries.get("ElementNumberOfChannels", "1") != "1":
+    header = read_meta_image_header(path)
+    if len(header.sizes) not in (2, 3):
+        raise DamagedError(f"it has {len(header.sizes)} axes")
+    if header.entries.get("elementnumberofchannels", "1") != "1":
         raise InputError(path, "has more than one channel.", "Store one number per pixel.")
-    columns, rows, frames = (*sizes, 1)[:3]
-    lengths = {name: [float(v) for v in value.split()[:2]] for name, value in entries.items() if name in _META_LENGTHS}
-    spacing = lengths.get("ElementSpacing") or lengths.get("ElementSize")
-    origin = lengths.get("Offset") or lengths.get("Origin") or lengths.get("Position")
+    columns, rows, frames = (*header.sizes, 1)[:3]
+    spacing, origin = (
+        next((header.numbers(name) for name in names if name in header.entries), None) for names in _META_LENGTHS
+    )
     first = (origin[1], origin[0]) if origin else None
-    data_files(path)  # refuses pixels that are missing, or lie elsewhere
+    check_meta_image_voxels(header)
     return Header((frames, rows, columns), stated_pixel(spacing[1], spacing[0]) if spacing else None, first)
 
 

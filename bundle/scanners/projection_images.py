@@ -35,7 +35,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bundle.data.detached_data import check_compressed
+from bundle.data.meta_image import check_meta_image_voxels, read_meta_image_header
 from bundle.errors import InputError
 from bundle.optional import require
 from bundle.scanners.header_parts import Header
@@ -143,8 +143,8 @@ def read_projection_images(paths: str | os.PathLike | Iterable[str | os.PathLike
         ImportError: when the reader's package is missing.
     """
     kind, files, header = read_projection_headers(paths)
-    for path in files:
-        check_compressed(path)
+    for path in files if kind == "mha" else []:
+        check_meta_image_voxels(read_meta_image_header(path), thoroughly=True)
     values = _read_pixels(kind, files)
     if kind == "his":  # RTK swaps the sides; the order of the pixels is right
         values = values.reshape(len(values), *values.shape[:0:-1])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bundle.checksums import file_sha256
-from bundle.data.detached_data import data_files
+from bundle.data.volume_files import data_files
 
 __all__ = ["describe_files"]
 

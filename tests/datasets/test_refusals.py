@@ -264,7 +264,7 @@ def test_damaged_compression(tmp_path, suffix):
 
 def test_header_of_no_format(tmp_path):
     (tmp_path / "a.nrrd").write_bytes(b"NRXX0004\nspacings: 1 1 1\n\n" + bytes(100))
-    with pytest.raises(InputError, match=r"a\.nrrd: cannot be read \(it is no .nrrd file"):
+    with pytest.raises(InputError, match=r"a\.nrrd: cannot be read \(it is no NRRD file"):
         read("folder", find_cases("folder", tmp_path)[0])
 
 

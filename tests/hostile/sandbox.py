@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bundle.errors import install_command_line_hook
+
 __all__ = ["MOST_GB", "MOST_SECONDS", "Outcome", "run_command", "warm_up"]
 
 MOST_GB, MOST_SECONDS = 6.0, 60.0
@@ -122,6 +124,8 @@ def _become(words: Sequence[str], folder: Path, log: Path) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False) for n in (1, 2))
         sys.argv = list(words)
+        if words[0].startswith("monai"):
+            install_command_line_hook()  # as the import of the package does in such a process
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)
         status = 0
     except SystemExit as end:
