@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bundle.errors import InputError
-from bundle.optional import require
+from bundle.yaml_text import parse_yaml
 
 __all__ = ["check_arguments", "check_flags", "is_true", "parse_device", "read_mapping"]
 
@@ -111,14 +111,11 @@ def read_mapping(given: Any, name: str) -> dict[str, Any]:
         ImportError: when it is text and pyyaml is missing.
     """
     value = {} if given is None else given
+    example = 'Give names and values, as "{device: cpu}".'
     if isinstance(value, str):
-        yaml = require("yaml", "pyyaml", f"{name} as text")
-        try:
-            value = yaml.safe_load(value)
-        except yaml.YAMLError:
-            value = None
+        value = parse_yaml(value, name, f"{name} as text", example)
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise InputError(name, f"is {given!r}.", 'Give names and values, as "{device: cpu}".')
+        raise InputError(name, f"is {given!r}.", example)
     return dict(value)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,6 +11,8 @@ import numpy as np
 
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry, circular
+from bundle.json_files import parse_json_object
+from bundle.small_files import read_text
 
 __all__ = ["PRESETS_DIR", "ScanPreset", "load_preset", "preset_names"]
 
@@ -152,10 +153,7 @@ def load_preset(
             f"is not in {folder}.",
             f"Use one of {', '.join(preset_names(folder))}, or add {path.name}.",
         )
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(path, f"is not valid JSON ({error}).", "Mend the file.") from error
+    record = parse_json_object(read_text(path), path)
     known = {field.name for field in fields(ScanPreset)} - {"name"}
     unknown = sorted(set(record) - known)
     if unknown:

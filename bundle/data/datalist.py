@@ -14,9 +14,11 @@ from typing import Any
 
 from monai.data import load_decathlon_datalist
 
-from bundle.byte_ranges import is_url, read_bytes
+from bundle.byte_ranges import is_url
 from bundle.data.ct_formats import CT_SUFFIXES, case_name, labelled_case
 from bundle.errors import InputError
+from bundle.json_files import parse_json
+from bundle.small_files import read_text
 
 __all__ = [
     "LISTING",
@@ -133,14 +135,9 @@ def read_listing(dataset_dir: str | os.PathLike) -> dict[str, Any] | None:
         InputError: when it is not a JSON object.
     """
     path = f"{os.fspath(dataset_dir).rstrip('/')}/{LISTING}"
-    if not is_url(dataset_dir) and not Path(path).is_file():
+    if not is_url(dataset_dir) and not os.path.lexists(path):
         return None
-    try:
-        listing = json.loads(read_bytes(path))
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(path, f"is not valid JSON ({error}).", "Mend the file.") from error
+    listing = parse_json(read_text(path), path)
     if not isinstance(listing, dict):
         raise InputError(path, "has no sections.", 'Let it be {"training": [{"image": ...}, ...], ...}.')
     return listing

@@ -25,6 +25,7 @@ from bundle.data.checks import check_finite
 from bundle.data.npz_archive import read_npz
 from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry
+from bundle.json_files import parse_json_object
 from bundle.physics.attenuation import (
     MU_WATER_PER_MM,
     MU_WATER_RANGE_PER_MM,
@@ -181,7 +182,7 @@ def read_projections(path: str | os.PathLike) -> ProjectionSet:
     if missing:
         raise InputError(path, f"lacks {', '.join(missing)}.", "See docs/geometry.md for the format.")
     try:
-        header = json.loads(str(arrays["header"]))
+        header = parse_json_object(str(arrays["header"]), f"{path}, its header", "See docs/geometry.md for the format.")
         if header.get("format") != FORMAT or header.get("version") != VERSION:
             raise InputError(
                 path,

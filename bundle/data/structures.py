@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bundle.errors import InputError
-from bundle.optional import require
+from bundle.yaml_text import compose_yaml
 
 __all__ = ["parse_structures"]
 
@@ -56,18 +56,14 @@ def parse_structures(given: str | Mapping[str, Any], source: object = "structure
 
 
 def _read(text: str, source: object) -> Iterator[tuple[Any, Any]]:
-    """Names and values of a text, as they are written: YAML's loader would drop repeated names and read 012 as 10."""
-    yaml = require("yaml", "pyyaml", "Naming structures as text")
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise InputError(source, f"cannot be read ({' '.join(str(error).split())}).", _EXAMPLE) from error
-    if not isinstance(root, yaml.MappingNode):
+    """Names and values of a text, as they are written: 012 is no number."""
+    root = compose_yaml(text, source, "Naming structures as text", _EXAMPLE)
+    if root is None or root.id != "mapping":
         raise InputError(source, f"is {text!r}.", _EXAMPLE)
     for key, value in root.value:
-        listed = isinstance(value, yaml.SequenceNode)
+        listed = value.id == "sequence"
         numbers = [_number(node) for node in (value.value if listed else [value])]
-        if key.tag != _TEXT_TAG:  # such as on, 1 or ~
+        if key.tag != _TEXT_TAG:  # such as true, 1 or ~
             raise InputError(source, f"has the name {_told(key)!r}, which is no text.", _QUOTE)
         yield key.value, numbers if listed else numbers[0]
 

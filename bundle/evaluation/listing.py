@@ -36,7 +36,7 @@ def list_reconstructions(source: str | Path, method: str) -> list[Reconstruction
     if path.is_dir():
         found = _in_folder(path, method)
     elif path.suffix.lower() == ".csv" and path.is_file():
-        found = [_of_row(path, number, row) for number, row in enumerate(_read_table(path), start=2)]
+        found = [_of_row(path, number, row) for number, row in enumerate(read_rows(path), start=2)]
     else:
         raise InputError(f"volumes {path}", "is neither a folder nor a CSV file.", "Check the path.")
     if not found:
@@ -110,13 +110,6 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def _read_table(path: Path) -> list[dict[str, str]]:
-    try:
-        return read_rows(path)
-    except ValueError as error:
-        raise InputError(path, "is not a CSV file in UTF-8.", "Save it as one.") from error
 
 
 def _check_truths(found: list[Reconstruction], source: Path) -> None:

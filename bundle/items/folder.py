@@ -27,7 +27,7 @@ from bundle.errors import InputError, naming, told_changes
 from bundle.geometry_rows import pack_geometry, unpack_geometry
 from bundle.items.item import Item
 from bundle.items.recipe import ItemRecipe
-from bundle.json_files import read_json_object, write_json
+from bundle.json_files import parse_json_object, read_json_object, write_json
 from bundle.optional import require
 from bundle.tables import read_rows, write_rows
 
@@ -180,7 +180,9 @@ class ItemFolder:
             raise InputError(path, "does not exist.", _REMAKE)
         try:
             arrays = read_npz(path)  # reads each array to its end, and so compares the archive's checksums
-            header = json.loads(arrays.pop("header").tobytes())
+            header = parse_json_object(arrays.pop("header").tobytes(), path, _REMAKE)
+        except InputError:
+            raise
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(path, f"is damaged ({error}).", _REMAKE) from error
         if header.get("format") != _FORMAT or header.get("number") != number or set(arrays) != set(names):

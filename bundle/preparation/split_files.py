@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
 import os
 import re
@@ -13,7 +11,10 @@ from typing import Any
 
 from bundle.data.ct_formats import case_name
 from bundle.errors import InputError
+from bundle.json_files import parse_json
 from bundle.preparation.splits import SECTIONS, Split
+from bundle.small_files import read_text
+from bundle.tables import parse_rows
 
 __all__ = ["read_patients", "read_split"]
 
@@ -125,10 +126,7 @@ def _case_or_part(name: str, patients: Mapping[str, str]) -> tuple[str, str] | N
 
 
 def _json_sections(path: Path) -> dict[str, list[Any]]:
-    try:
-        content = json.loads(_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(path, f"is not valid JSON ({error}).", "Mend the file.") from error
+    content = parse_json(read_text(path), path)
     if not isinstance(content, dict):
         raise InputError(path, "has no sections.", f"Give {{section: [cases]}} with {', '.join(SECTIONS)}.")
     for name in SECTIONS:
@@ -145,21 +143,14 @@ def _csv_sections(path: Path) -> dict[str, list[Any]]:
 
 
 def _csv_pairs(path: Path, column: str) -> list[tuple[str, str]]:
-    reader = csv.DictReader(_text(path).splitlines())
-    absent = {"case", column} - set(reader.fieldnames or [])
+    rows = parse_rows(read_text(path), path)
+    absent = {"case", column} - set(rows[0] if rows else [])
     if absent:
         raise InputError(
             path, f"has no column {' or '.join(sorted(absent))}.", f"Give a table with the columns case and {column}."
         )
-    pairs = [((row["case"] or "").strip(), (row[column] or "").strip()) for row in reader]
+    pairs = [(row["case"].strip(), row[column].strip()) for row in rows]
     for number, pair in enumerate(pairs, start=2):
         if not all(pair):
             raise InputError(f"{path} line {number}", f"has no case or no {column}.", "Fill in both columns.")
     return pairs
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before UTF-8
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read ({error}).", "Give a JSON or CSV file in UTF-8.") from error

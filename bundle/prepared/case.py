@@ -11,8 +11,8 @@ Files (docs/data.md has the table):
 
 from __future__ import annotations
 
-import json
 import os
+import reprlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,16 +21,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from bundle.byte_ranges import read_bytes
 from bundle.case_names import name_fault
 from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import ROW_LENGTH, unpack_geometry
+from bundle.json_files import parse_json_object
 from bundle.prepared.precision import Coding
 from bundle.prepared.projections import StoredProjections
 from bundle.prepared.stored_array import StoredArray
 from bundle.prepared.volume import LatticeVolume
 from bundle.simulation import OWN_VOXELS, SCANNED_FROM
+from bundle.small_files import read_text
 
 __all__ = ["DESCRIPTION", "FORMAT", "VERSION", "PreparedCase"]
 
@@ -61,13 +62,11 @@ class PreparedCase:
         """
         path = f"{folder}/{DESCRIPTION}"
         try:
-            record = json.loads(read_bytes(path))
-            known = record.get("format") == FORMAT and record.get("version") == VERSION
+            text = read_text(path)
         except InputError as error:
             raise InputError(folder, f"is no prepared case ({error.problem}).", "Prepare it again.") from error
-        except (ValueError, AttributeError) as error:
-            raise InputError(path, f"is damaged ({error}).", "Prepare the case again.") from error
-        if not known:
+        record = parse_json_object(text, path, "Prepare the case again.")
+        if record.get("format") != FORMAT or record.get("version") != VERSION:
             raise InputError(
                 path,
                 f"is of format {record.get('format')!r}, version {record.get('version')!r}.",
@@ -179,6 +178,8 @@ class PreparedCase:
 
 def _fault(record: dict[str, Any]) -> str:
     """What is wrong with a description's entries, nothing if empty."""
+    if not isinstance(record["provenance"], dict):
+        return f"its provenance is {reprlib.repr(record['provenance'])}"
     if not isinstance(record["name"], str):
         return f"its name is {record['name']!r}"
     fault = name_fault(record["name"])
@@ -189,18 +190,20 @@ def _fault(record: dict[str, Any]) -> str:
         try:
             values = np.asarray(record[name], dtype=np.float64)
         except (TypeError, ValueError):
-            return f"{name} is {record[name]!r}"
+            return f"{name} is {reprlib.repr(record[name])}"
         if values.shape != shape or not np.isfinite(values).all():
-            return f"{name} is {record[name]!r}"
+            return f"{name} is {reprlib.repr(record[name])}"
     needed = {"volume": ("scale", "offset", "factors"), "geometry": (), "projections": ("scale", "acquisition")}
     for name, entries in {**needed, "labels": ()}.items():
         entry = record[name]
         if entry is None and name in ("projections", "labels"):
             continue
-        missing = [key for key in ("file", "shape", "dtype", *entries) if key not in (entry or {})]
+        if not isinstance(entry, dict):
+            return f"{name} is {reprlib.repr(entry)}"
+        missing = [key for key in ("file", "shape", "dtype", *entries) if key not in entry]
         if missing:
             return f"{name} lacks {', '.join(missing)}"
-        if os.path.basename(entry["file"]) != entry["file"]:
+        if not isinstance(entry["file"], str) or os.path.basename(entry["file"]) != entry["file"]:
             return f"{name} is in {entry['file']!r}"
     factors = record["volume"]["factors"]
     if not (isinstance(factors, list) and len(factors) == 3 and all(isinstance(f, int) and f > 0 for f in factors)):

@@ -7,7 +7,6 @@ written with as many digits as it takes to read the same number back.
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from bundle.atomic import atomic_path, check_output
 from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry
+from bundle.json_files import read_json_object
 
 __all__ = ["read_geometry_json", "write_geometry_json"]
 
@@ -53,7 +53,9 @@ def read_geometry_json(path: str | os.PathLike) -> ConeBeamGeometry:
     """
     path = Path(path)
     with naming(path):
-        record = _load(path)
+        record = read_json_object(path)
+        if record is None:
+            raise InputError(path, "does not exist.", "Check the path.")
         for name, expected in _HEADER.items():
             value = record.pop(name, None)
             # A bool equals a number in Python: compare types, too.
@@ -71,31 +73,8 @@ def read_geometry_json(path: str | os.PathLike) -> ConeBeamGeometry:
         return ConeBeamGeometry.from_dict(record)
 
 
-def _load(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(path, "does not exist.", "Check the path.")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
-    except InputError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(path, f"is not readable as JSON ({error}).", "Mend the file, or get another copy.") from error
-    if not isinstance(record, dict):
-        raise InputError(path, "does not hold one JSON object.", _REMEDY)
-    return record
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise InputError(", ".join(twice), "is given more than once.", "Keep one of them.")
-    return record
-
-
 def _check_numbers(name: str, value: Any, whole: bool) -> None:
-    """Refuses anything but lists of finite numbers; NumPy would turn text and booleans into numbers."""
+    """Refuses anything but lists of numbers; NumPy would turn text and booleans into numbers."""
     if not isinstance(value, list):
         raise InputError(name, f"is {_shorten(value)}.", "Give a list of numbers.")
     for item in value:
@@ -103,17 +82,8 @@ def _check_numbers(name: str, value: Any, whole: bool) -> None:
             _check_numbers(name, item, whole)
         elif isinstance(item, bool) or not isinstance(item, (int, float)):
             raise InputError(name, f"holds {_shorten(item)}.", "Give numbers.")
-        elif not _is_finite(item):
-            raise InputError(name, f"holds {_shorten(item)}.", "Give finite numbers.")
         elif whole and not isinstance(item, int):
             raise InputError(name, f"holds {item}.", "Give whole numbers.")
-
-
-def _is_finite(number: float) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # an integer beyond the range of floating point
-        return False
 
 
 def _shorten(value: Any) -> str:

@@ -25,9 +25,10 @@ import numpy as np
 
 from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry, circular
-from bundle.optional import require
 from bundle.scanners.units import check_millimetres, millimetres_per_unit
 from bundle.scanners.yaml_dialects import DIALECTS, Dialect
+from bundle.small_files import read_text
+from bundle.yaml_text import parse_yaml
 
 __all__ = ["DETECTOR_ORDERS", "read_geometry_yaml"]
 
@@ -120,22 +121,9 @@ def read_geometry_yaml(
 
 
 def _load(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(path, "does not exist.", "Check the path.")
-    yaml = require("yaml", "pyyaml", "Reading a geometry from YAML")
-    try:
-        text = path.read_text(encoding="utf-8")
-        record = yaml.safe_load(text)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(path, f"is not readable as YAML ({error}).", "Mend the file, or get another copy.") from error
+    record = parse_yaml(read_text(path), path, "Reading a geometry from YAML")
     if not isinstance(record, dict) or not all(isinstance(key, str) for key in record):
         raise InputError(path, "does not hold named entries.", "Give the YAML file that describes the scanner.")
-    for node in (root, *(value for _, value in root.value if value.id == "mapping")):
-        names = [key.value for key, _ in node.value]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:  # YAML would silently take the last
-            raise InputError(str(twice[0]), "is given more than once.", "Keep one of them.")
     return record
 
 
@@ -320,7 +308,7 @@ def _numbers(
     items = value if isinstance(value, list) and count > 1 else [value]
     text = next((item for item in items if isinstance(item, str)), None)
     if text is not None:
-        raise InputError(key, f"holds the text {_show(text)}.", "Write plain numbers (YAML reads 1e3 as text).")
+        raise InputError(key, f"holds the text {_show(text)}.", "Write plain numbers: 1000, not 01000, 1_000 or 16:40.")
     valid = len(items) == count and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in items)
     # Integers can be too large for NumPy, so they are compared, not converted.
     if not valid or not all(abs(v) <= sys.float_info.max and (v > 0 or not positive) for v in items):

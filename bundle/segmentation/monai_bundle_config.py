@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from bundle.errors import InputError
+from bundle.json_files import parse_json
 from bundle.segmentation.monai_bundle_files import BundleFiles
 
 __all__ = ["InferenceConfig", "NoSaver", "open_config", "read_overrides"]
@@ -71,10 +71,7 @@ def read_overrides(given: str | Mapping[str, Any] | None) -> dict[str, Any]:
     """
     example = """Give JSON text, as '{"inferer#overlap": 0.5}'."""
     if isinstance(given, str):
-        try:
-            given = json.loads(given)
-        except ValueError as error:
-            raise InputError(_OPTION, f"is no JSON ({error}).", example) from error
+        given = parse_json(given, _OPTION, example)
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):

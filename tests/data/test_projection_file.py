@@ -77,7 +77,7 @@ def test_both_quantities_give_the_same_network_input(data):
         ({"angles_rad": ANGLES + 1}, "checksum"),
         ({"header": None}, "lacks header"),
         ({"header": np.array("{}")}, "format None"),
-        ({"header": np.array("{")}, "damaged header"),
+        ({"header": np.array("{")}, "its header: is damaged"),
     ],
 )
 def test_damaged_files(tmp_path, data, changes, message):

@@ -84,7 +84,7 @@ def test_tables_from_spreadsheets_and_names_with_brackets(folder):
     (folder / "excel.csv").write_text(f"case,method,views,volume,truth\n{row}\n", encoding="utf-8-sig")
     assert len(list_reconstructions(folder / "excel.csv", "deepsparse")) == 1
     (folder / "latin.csv").write_bytes(b"case,method\nM\xfcller,fdk\n")
-    with pytest.raises(InputError, match=r"latin.csv: is not a CSV file in UTF-8"):
+    with pytest.raises(InputError, match=r"latin.csv: is no text in UTF-8"):
         list_reconstructions(folder / "latin.csv", "deepsparse")
 
 

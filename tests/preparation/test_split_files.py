@@ -71,7 +71,7 @@ def test_images_of_all_layouts(tmp_path, image, case):
         ({"training": ["a_part1"], "test": ["a_part2"]}, "the case a twice"),
         ({"training": ["z_part1"]}, "not found, such as z_part1"),
         (["a"], "no sections"),
-        ("{", "not valid JSON"),
+        ("{", "no valid JSON"),
     ],
 )
 def test_refused(tmp_path, content, message):
@@ -95,10 +95,10 @@ def test_refused_tables(tmp_path, content, message):
 
 
 def test_unreadable(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         read_split(tmp_path / "none.json", PATIENTS)
     (tmp_path / "latin.csv").write_bytes("case,split\nä,test\n".encode("latin-1"))
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no text in UTF-8"):
         read_split(tmp_path / "latin.csv", PATIENTS)
 
 

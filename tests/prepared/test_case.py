@@ -116,7 +116,7 @@ def test_array_of_another_case(folder, tmp_path, scan):
         ("name", 7, "is damaged: its name is 7"),
         ("hu_window", None, "is damaged: hu_window is None"),
         ("affine_ras", [[1.0]], "is damaged: affine_ras is"),
-        ("voxel_mm", [1.0, float("nan"), 1.0], "is damaged: voxel_mm is"),
+        ("voxel_mm", [1.0, "x", 1.0], "is damaged: voxel_mm is"),
         ("volume", {"shape": []}, "is damaged: volume lacks file, dtype"),
         (
             "labels",

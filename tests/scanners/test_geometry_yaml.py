@@ -228,7 +228,9 @@ def test_sizes_of_the_whole_alone_give_the_steps(tmp_path):
         # what cannot be read
         ("naf.yaml", ("mode: cone", "mode: parallel"), "mode is 'parallel'. Only cone beams"),
         ("naf.yaml", ("DSD: 800.0\n", ""), "DSD is missing"),
-        ("naf.yaml", ("DSD: 800.0", "DSD: 8e2"), "DSD holds the text '8e2'"),
+        ("naf.yaml", ("DSD: 800.0", "DSD: 0800"), "DSD holds the text '0800'"),
+        ("naf.yaml", ("DSD: 800.0", "DSD: 13:20"), "DSD holds the text '13:20'"),
+        ("naf.yaml", ("DSD: 800.0", "DSD: 8_00"), "DSD holds the text '8_00'"),
         ("naf.yaml", ("DSD: 800.0", "DSD: .nan"), "DSD is nan. Give 1 positive number."),
         ("naf.yaml", ("DSD: 800.0", "DSD: true"), "DSD is True"),
         ("naf.yaml", ("DSD: 800.0", "DSD: -800.0"), "DSD is -800.0"),
@@ -242,7 +244,7 @@ def test_sizes_of_the_whole_alone_give_the_steps(tmp_path):
         ("naf.yaml", ("dVoxel:\n- 4.0\n- 5.0\n- 6.0\n", ""), "dVoxel is missing. Give it, or sVoxel"),
         ("naf.yaml", ("numTrain: 5", "numTrain: 5.5"), "numTrain is 5.5"),
         ("naf.yaml", ("numTrain: 5", "numTrain: 5000000000"), "numTrain is 5000000000. Give the number of views"),
-        ("naf.yaml", ("DSD: 800.0", f"DSD: 1{'0' * 400}"), "DSD is 1000"),
+        ("naf.yaml", ("DSD: 800.0", f"DSD: 1{'0' * 400}"), "a whole number of 401 digits"),
         ("naf.yaml", ("totalAngle: 160.0", "totalAngle: .inf"), "totalAngle is inf. Give 1 finite number."),
         (
             "c2rv.yaml",
@@ -317,13 +319,13 @@ def test_unknown_keys_can_be_ignored(tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"DSD: [1", "not readable as YAML"),
-        (b"\xff\xfe", "not readable as YAML"),
+        (b"DSD: [1", "not valid YAML"),
+        (b"\xff\xfe", "no text in UTF-8"),
         (b"", "does not hold named entries"),
-        (b"&a {totalAngle: *a}", "DSO is missing"),
+        (b"&a {totalAngle: *a}", "not valid YAML: too many aliases, or one within what another stands for"),
         (b"- 1\n- 2\n", "does not hold named entries"),
         (b"exp:\n  expname: chest\ntotalAngle: 180\n", "exp is not known from R2-Gaussian"),
-        (b"!!python/object/apply:os.system ['touch evil']", "not readable as YAML"),
+        (b"!!python/object/apply:os.system ['touch evil']", "not valid YAML"),
     ],
 )
 def test_other_files_are_refused_and_nothing_is_executed(tmp_path, monkeypatch, content, told):
