@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from bundle.atomic import atomic_path, check_output
-from bundle.checkpoint import match_report, read_checkpoint, save_checkpoint
-from bundle.errors import InputError
+from bundle.checkpoint import check_match, check_state, read_checkpoint, save_checkpoint
+from bundle.errors import InputError, naming
 from bundle.networks import DiCE
 from bundle.presets import ScanPreset, load_preset
 
@@ -92,7 +92,11 @@ def network_options(state: Mapping[str, torch.Tensor], source: object) -> dict[s
             "codes": state["embedding.quantizers.0.codebook.embedding.weight"].shape[0],
         }
     except KeyError as error:
-        raise InputError(source, f"lacks {error.args[0]}.", "Give a published DeepSparse state dict.") from error
+        raise InputError(source, f"lacks {error.args[0]}.", "Give the state dict of a DiCE network.") from error
+    except IndexError as error:
+        raise InputError(
+            source, "has single numbers where kernels belong.", "Give the state dict of a DiCE network."
+        ) from error
 
 
 def convert_state(
@@ -112,28 +116,28 @@ def convert_state(
     Raises:
         InputError: when an entry is unknown, missing or misshapen; all are listed.
     """
+    check_state(published, source)
     renamed = {name: rename_published(name) for name in published}
     unknown = [name for name, new in renamed.items() if new is None]
     if unknown:
         raise InputError(
             source,
-            f"has {len(unknown)} entries that no DiCE network has: {', '.join(unknown)}.",
+            f"has {len(unknown)} entries that no DiCE network has, such as {', '.join(unknown[:5])}.",
             "Give a state dict of the published release.",
         )
     state = {new: published[name] for name, new in renamed.items() if new is not None}
     options = {**network_options(state, source), **PUBLISHED_OPTIONS, "low_resolution": low_resolution}
     arguments = {name: value for name, value in options.items() if name != "codes"}
     arguments["quantizer"] = {"codes": options["codes"]}
-    network = DiCE(scan=replace(scan, row_direction="-z"), **arguments)
+    with naming(source):
+        network = DiCE(scan=replace(scan, row_direction="-z"), **arguments)
     own = network.state_dict()
     for name in own:  # entries that the release has no counterpart of
         if name == "conventions":
             state[name] = own[name]
         elif name.endswith(".started"):
             state[name] = torch.ones_like(own[name])
-    report = match_report(own, state)
-    if report:
-        raise InputError(source, "does not fit: " + "; ".join(report) + ".", "Give a complete published state dict.")
+    check_match(own, state, source)
     network.load_state_dict(state)
     return network, options
 

@@ -39,8 +39,8 @@ def fetch_weights(
         low_resolution: voxels per side of published weights' 3D features.
         overwrite: replace existing outputs.
     """
-    from bundle.checkpoint import read_checkpoint, save_checkpoint
-    from bundle.convert import convert
+    from bundle.checkpoint import check_state, read_checkpoint, save_checkpoint
+    from bundle.convert import convert, network_options
     from bundle.hub import weights_file
 
     check_output(output, overwrite, (".pt",))
@@ -52,10 +52,12 @@ def fetch_weights(
             raise InputError(path.name, f"has the SHA-256 {found}.", "Fetch it again, or correct the checksum.")
         state = read_checkpoint(path)
         if "conventions" in state:  # of this bundle
+            check_state(state, path.name)
+            network_options(state, path.name)
             own = path.with_suffix(".json")
             content = own.read_bytes() if own.is_file() else None
             if content is not None:
-                check_network_settings(own)
+                check_network_settings(own, own.name)
             save_checkpoint(state, output)
             if content is None:
                 configuration.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,8 @@ __all__ = ["WEIGHTS_SUFFIXES", "choose", "weights_file"]
 WEIGHTS_SUFFIXES = (".pth", ".pt")
 _PACKED = (*WEIGHTS_SUFFIXES, ".zip")
 _LISTED = 30  # names that a message shows
+MOST_BYTES = 2**32
+"""Largest file of a zip: more than any training state of these networks."""
 
 
 @contextmanager
@@ -47,15 +50,37 @@ def weights_file(source: str, name: str | None = None, revision: str | None = No
     if not zipfile.is_zipfile(path) or path.suffix.lower() != ".zip":  # files of torch.save are zips, too
         yield path
         return
-    with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:
+    with _opened(path) as archive, TemporaryDirectory() as folder:
         members = archive.namelist()
         # Where there are several, the name may be the zip's.
         within = name if is_given or any(str(name) in member for member in members) else None
         chosen = choose(members, within, str(path))
         for member in filter(None, (chosen, _configuration(chosen, members))):
-            with archive.open(member) as compressed, open(Path(folder) / PurePosixPath(member).name, "wb") as file:
-                shutil.copyfileobj(compressed, file)
+            _extract(archive, member, path, Path(folder))
         yield Path(folder) / PurePosixPath(chosen).name
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip, whose damages are told by its name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
+        raise InputError(path, f"is a damaged zip ({error}).", "Get another copy.") from error
+
+
+def _extract(archive: zipfile.ZipFile, member: str, path: Path, folder: Path) -> None:
+    """Unpacks a member, comparing its checksum, to its own name in a folder."""
+    entry = archive.getinfo(member)
+    if entry.flag_bits & 1:
+        raise InputError(path, f"is encrypted ({member}).", "Unpack it with its password, and give the folder.")
+    if entry.file_size > MOST_BYTES:
+        raise InputError(
+            path, f"unpacks to {entry.file_size / 1e9:.0f} GB ({member}).", "Unpack it, and give the folder."
+        )
+    with archive.open(member) as compressed, open(folder / PurePosixPath(member).name, "wb") as file:
+        shutil.copyfileobj(compressed, file)
 
 
 def choose(files: Sequence[str], name: str | None, source: object, suffixes: tuple[str, ...] = WEIGHTS_SUFFIXES) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundle.config_text import literal
 from bundle.errors import InputError
+from bundle.json_files import read_json_object
+from bundle.network_settings import check_network_settings
+from bundle.small_files import check_regular
 
 if TYPE_CHECKING:
     from bundle.networks import DiCE
@@ -30,19 +34,28 @@ def inference_files(
         with_weights: whether a network is used at all.
 
     Raises:
-        InputError: when a file does not exist.
+        InputError: when a file does not exist or is no configuration, or one beside weights does more than describe
+            their network.
     """
     files = [str(ROOT / "configs" / "inference.json")]
     if not with_weights:
         files.append(str(ROOT / "configs" / "paper.json"))
     beside = Path(checkpoint or ROOT / "models" / "model.pt").with_suffix(".json")
-    if with_weights and beside.is_file():
+    if with_weights and os.path.lexists(beside):
+        check_network_settings(beside)
         files.append(str(beside))
-    files += [config] if isinstance(config, str) else list(config or [])
-    for file in files:
-        if not Path(file).is_file():
-            raise InputError(f"config {file}", "does not exist.", "Check the path.")
-    return files
+    overlays = [config] if isinstance(config, str) else list(config or [])
+    for file in overlays:
+        _check_overlay(file)
+    return files + overlays
+
+
+def _check_overlay(file: str) -> None:
+    """Refuses what MONAI cannot read as a configuration; what stands there is the user's own, and may run code."""
+    if Path(file).suffix.lower() != ".json":
+        check_regular(file)
+    elif read_json_object(file) is None:
+        raise InputError(f"config {file}", "does not exist.", "Check the path.")
 
 
 def inference_network(

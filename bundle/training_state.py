@@ -90,18 +90,23 @@ def unpack_state(folder: str | os.PathLike, ckpt_dir: str | os.PathLike) -> Path
     if packed_epoch is None or not isinstance(files, dict) or _FRAME not in files:
         raise InputError(folder / _LISTING, "does not list a training state.", "Get another copy.")
     tensors: dict[str, torch.Tensor] = {}
+    frame: Any = None
+    dtypes: Any = ()
     for file, checksum in files.items():
         if Path(file).name != file or not (folder / file).is_file() or file_sha256(folder / file) != checksum:
             raise InputError(folder / file, "is missing or not what was packed.", "Get another copy of all files.")
         content = read_checkpoint(folder / file)
         if file == _FRAME:
-            frame, dtypes = content["frame"], content["dtypes"]
+            frame, dtypes = content.get("frame"), content.get("dtypes")
         else:
             tensors.update(content)
 
     def put_back(value: dict[str, int]) -> torch.Tensor:
         index = value[_TENSOR]
-        return tensors[str(index)].to(dtypes[index])
+        dtype, tensor = dtypes[index], tensors[str(index)]
+        if not isinstance(dtype, torch.dtype) or not isinstance(tensor, torch.Tensor):
+            raise TypeError
+        return tensor.to(dtype)
 
     target = Path(ckpt_dir) / name
     # Training resumes from the latest epoch there is, whatever the files' times.
@@ -111,9 +116,18 @@ def unpack_state(folder: str | os.PathLike, ckpt_dir: str | os.PathLike) -> Path
         raise InputError(ckpt_dir, f"has {found[latest].name}, which is later.", "Train on with it, or remove it.")
     if target.exists():  # perhaps in full precision
         raise InputError(target, "is there already.", "Train on with it, or remove it.")
-    whole = _mapped(frame, put_back, lambda value: isinstance(value, dict) and set(value) == {_TENSOR})
+    try:
+        whole = _mapped(frame, put_back, lambda value: isinstance(value, dict) and set(value) == {_TENSOR})
+    except (KeyError, IndexError, TypeError) as error:
+        raise _no_state(folder) from error
+    if not isinstance(whole, dict):
+        raise _no_state(folder)
     save_checkpoint(whole, target)
     return target
+
+
+def _no_state(folder: Path) -> InputError:
+    return InputError(folder / _FRAME, "is not the frame of a packed training state.", "Get another copy of all files.")
 
 
 def _mapped(value: Any, function: Callable[[Any], Any], which: Callable[[Any], bool]) -> Any:

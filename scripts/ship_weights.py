@@ -4,13 +4,14 @@
 
 FOLDER holds what the three stages wrote: weights (pretrain.pt, and model.pt of step 2) and states (checkpoints/STAGE).
 Writes models/pretrain.pt and models/model.pt in half precision, once they are shown to fit the network of
-configs/inference.json; docs/training.json with settings, steps and curves of every stage, and checksums; and draws the
-curves into docs/training.png.
+configs/inference.json, and their checksums into configs/metadata.json; docs/training.json with settings, steps and
+curves of every stage, and checksums; and draws the curves into docs/training.png.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 from pathlib import Path
 from statistics import mean
@@ -29,6 +30,8 @@ from bundle.errors import InputError, install_command_line_hook
 from bundle.half_precision import halved
 from bundle.handlers.resume import latest_checkpoint
 from bundle.json_files import write_json
+from bundle.shipped_weights import WEIGHTS as SHIPPED
+from bundle.shipped_weights import describe_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("pretrain", "finetune_step1", "finetune_step2")
@@ -107,7 +110,17 @@ def ship(trained: Path, output: Path, **settings: Any) -> dict[str, Any]:
         if size > LARGEST_MB * 2**20:
             raise InputError(output, f"would have {size / 2**20:.1f} MB.", "Ship it through large_files.yml.")
     parameters = sum(value.numel() for value in network.parameters())
-    return {"sha256": file_sha256(output), "bytes": size, "parameters": parameters}
+    return {**describe_weights(output), "parameters": parameters}
+
+
+def tell_shipped(weights: dict[str, dict[str, Any]], metadata: Path) -> None:
+    """Puts sizes and checksums of the shipped weights into the bundle's metadata, with which readers compare them."""
+    content = json.loads(metadata.read_text(encoding="utf-8"))
+    content[SHIPPED] = {
+        f"models/{name}": {key: about[key] for key in ("bytes", "sha256")} for name, about in weights.items()
+    }
+    with atomic_path(metadata) as temporary:
+        temporary.write_text(json.dumps(content, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -124,6 +137,8 @@ def main() -> None:
     weights = {
         name: ship(options.trained / name, options.output / name, **settings) for name, settings in WEIGHTS.items()
     }
+    if options.output.resolve() == ROOT / "models":
+        tell_shipped(weights, ROOT / "configs" / "metadata.json")
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     record = {
         "weights": weights,

@@ -317,3 +317,24 @@ def test_options_without_effect_are_refused(tmp_path, monkeypatch, capsys, ct, m
         call(monkeypatch, "reconstruct", "--source", ct, "--output", tmp_path / "out.nii.gz", *more)
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out.nii.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"prior": {"_target_": "os.mkdir", "path": "ran"}}', "has an expression or a component as prior"),
+        ("{\"preset\": \"$open('ran', 'w')\"}", "has an expression or a component as preset"),
+        ("{\"run\": [\"$open('ran', 'w')\"]}", "sets run, which does not describe a network"),
+        ('{"low_res": 8}', "sets low_res, which does not describe a network (is low_resolution meant?)"),
+        ("[]", "is not a JSON object"),
+        ("[" * 100_000, "is nested too deeply"),
+    ],
+)
+def test_what_lies_beside_weights_runs_nothing(tmp_path, monkeypatch, capsys, ct, model, text, message):
+    monkeypatch.chdir(tmp_path)
+    model.with_suffix(".json").write_text(text)
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "reconstruct", "--source", ct, "--output", "out.nii.gz", "--checkpoint", model)
+    assert f"error: {model.with_suffix('.json')}: {message}" in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "out.nii.gz").exists()

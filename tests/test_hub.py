@@ -227,6 +227,17 @@ def test_the_configuration_comes_along_from(way, tmp_path, fetch, hub):
         ('{"prior": {"_target_": "os.mkdir", "path": "ran"}}', "has an expression or a component as prior"),
         ('{"network_def#_target_": "os.mkdir"}', "sets network_def#_target_, which does not describe a network"),
         ('{"overwrite": true}', "sets overwrite"),
+        ('{"code": 16}', "sets code, which does not describe a network (is codes meant?). Known are preset"),
+        (
+            '{"prior": {"sizes": 16}}',
+            "a.json, its prior: sets sizes, which does not describe a network (is size meant?)",
+        ),
+        ('{"codes": 100000000000}', "has 100000000000 as codes. Give a whole number from 1 to 65536"),
+        ('{"codes": "16"}', "has '16' as codes"),
+        ('{"encoder_channels": [4096,4096,4096,4096], "encoder_blocks": 64}', "describes a network of up to 2"),
+        ('{"head": "other"}', "has 'other' as head. Give one of linear, norm_act"),
+        ('{"codes": 16, "codes": 32}', "codes is given more than once"),
+        ("[" * 100_000, "is nested too deeply"),
         ("[]", "is not a JSON object"),
         ("{", "is damaged"),
     ],
@@ -236,7 +247,9 @@ def test_configurations_that_could_run_code_are_refused(tmp_path, fetch, content
     (tmp_path / "mine").mkdir()
     shutil.copy(ROOT / "models" / "pretrain.pt", tmp_path / "mine" / "a.pt")
     (tmp_path / "mine" / "a.json").write_text(content)
-    assert f"error: a.json: {message}" in fetch("", "--source", tmp_path / "mine", "--output", output)
+    said = fetch("", "--source", tmp_path / "mine", "--output", output)
+    assert said.startswith("error: a.json")
+    assert message in said
     assert not output.exists()
 
 
@@ -299,3 +312,26 @@ def test_names():
         choose(files, "c", "s")
     with pytest.raises(InputError, match="has no weights"):
         choose(["notes.txt"], None, "s")
+
+
+def test_zips_that_cannot_be_unpacked(tmp_path, fetch):
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        archive.writestr("a.pt", b"weights" * 100)
+    content = bytearray((tmp_path / "w.zip").read_bytes())
+    content[content.index(b"weights") + 3] ^= 1
+    (tmp_path / "flipped.zip").write_bytes(content)
+    assert "flipped.zip: is a damaged zip (Bad CRC-32" in fetch(
+        "", "--source", tmp_path / "flipped.zip", "--output", "o.pt"
+    )
+    content = bytearray((tmp_path / "w.zip").read_bytes())
+    for header, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(header) + flags] |= 1
+    (tmp_path / "locked.zip").write_bytes(content)
+    assert "locked.zip: is encrypted (a.pt)" in fetch("", "--source", tmp_path / "locked.zip", "--output", "o.pt")
+
+
+def test_own_weights_have_a_networks_entries(tmp_path, fetch):
+    save_checkpoint({"conventions": torch.zeros(4, dtype=torch.uint8)}, tmp_path / "a.pt")
+    said = fetch("", "--source", tmp_path / "a.pt", "--output", tmp_path / "o.pt")
+    assert said.startswith("error: a.pt: lacks encoder.stem.conv.weight")
+    assert not (tmp_path / "o.pt").exists()

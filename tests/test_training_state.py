@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from bundle.checkpoint import read_checkpoint, save_checkpoint
+from bundle.checksums import file_sha256
 from bundle.errors import InputError
 from bundle.handlers.resume import checkpoint_epoch
+from bundle.json_files import write_json
 from bundle.training_state import pack_state, unpack_state
 from tests.handlers.test_resume import flat
 from tests.workflows import DEMO, TRAIN, run, small
@@ -119,3 +121,29 @@ def test_later_checkpoints_are_not_gone_back_from(tmp_path, trained, age_s):
         unpack_state(tmp_path / "packed", tmp_path / "back")
     later.rename(earlier)
     assert unpack_state(tmp_path / "packed", tmp_path / "back") == path
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"frame": [1], "dtypes": []},
+        {"dtypes": [torch.float32]},
+        {"frame": {"network": {"tensor of the parts": 5}}, "dtypes": [torch.float32]},
+        {"frame": {"network": {"tensor of the parts": 0}}, "dtypes": [32]},
+        {"frame": {"network": {"tensor of the parts": "0"}}, "dtypes": [torch.float32]},
+    ],
+)
+def test_frames_of_nothing(tmp_path, frame):
+    """Sound files with the right checksums, of something else."""
+    save_checkpoint(frame, tmp_path / "state_frame.pt")
+    save_checkpoint({"0": torch.zeros(3)}, tmp_path / "state_part0.pt")
+    files = {name: file_sha256(tmp_path / name) for name in ("state_frame.pt", "state_part0.pt")}
+    write_json({"checkpoint": "checkpoint_epoch=1.pt", "files": files}, tmp_path / "state.json")
+    with pytest.raises(InputError, match=r"state_frame\.pt: is not the frame of a packed training state"):
+        unpack_state(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_epochs_are_numbers_of_some_digits():
+    assert checkpoint_epoch("checkpoint_epoch=12.pt") == 12
+    assert checkpoint_epoch(f"checkpoint_epoch={'9' * 5000}.pt") is None

@@ -12,7 +12,7 @@ from ignite.handlers import Checkpoint
 from torch import nn
 
 from bundle.arguments import is_true
-from bundle.checkpoint import check_match, read_checkpoint
+from bundle.checkpoint import check_finite_weights, check_match, read_checkpoint
 from bundle.errors import InputError, naming
 from bundle.handlers.run_settings import RunSettings
 
@@ -21,7 +21,7 @@ __all__ = ["ResumeTraining", "latest_checkpoint"]
 
 def checkpoint_epoch(name: str) -> int | None:
     """The epoch of a training checkpoint by its file's name; None if it is none."""
-    match = re.fullmatch(r"checkpoint_epoch=(\d+)\.pt", name)
+    match = re.fullmatch(r"checkpoint_epoch=(\d{1,9})\.pt", name)
     return int(match.group(1)) if match else None
 
 
@@ -72,7 +72,15 @@ class ResumeTraining:
         checkpoint = read_checkpoint(path)
         self._check(checkpoint, path)
         max_epochs, epoch_length = engine.state.max_epochs, engine.state.epoch_length
-        Checkpoint.load_objects(to_load=self.load_dict, checkpoint=checkpoint)
+        try:
+            Checkpoint.load_objects(to_load=self.load_dict, checkpoint=checkpoint)
+        except InputError:
+            raise
+        except Exception as error:  # every kind of object says in its own way that a state is not its
+            told = " ".join(str(error).split())[:200]
+            raise InputError(
+                path, f"holds a state that this training cannot take up ({told}).", "Set resume to false to start anew."
+            ) from error
         engine.state.max_epochs = max_epochs
         if epoch_length is not None:  # another one than before where the number of processes is
             engine.state.epoch_length = epoch_length
@@ -93,6 +101,7 @@ class ResumeTraining:
             for name, target in self.load_dict.items():
                 if isinstance(target, nn.Module):
                     check_match(target.state_dict(), checkpoint[name], path)
+                    check_finite_weights(checkpoint[name], path, "Set resume to false to start anew.")
             for name, target in self.load_dict.items():
                 if isinstance(target, RunSettings):
                     target.load_state_dict(checkpoint[name])

@@ -11,6 +11,7 @@ from torch import nn
 from torch.autograd.profiler import record_function
 
 from bundle.errors import InputError
+from bundle.network_settings import check_network_sizes
 from bundle.networks.classical_prior import ClassicalPrior, NoPrior
 from bundle.networks.embedding import CrossScaleEmbedding
 from bundle.networks.encoder import ProjectionEncoder
@@ -101,6 +102,23 @@ class DiCE(nn.Module):
         prior: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        sizes = {
+            "encoder_channels": encoder_channels,
+            "encoder_blocks": encoder_blocks,
+            "decoder_channels": decoder_channels,
+            "decoder_blocks": decoder_blocks,
+            "point_channels": point_channels,
+            "low_resolution": low_resolution,
+            "denoise_blocks": denoise_blocks,
+        }
+        check_network_sizes({**sizes, "codes": (quantizer or {}).get("codes", 1)})
+        choices = {
+            "head": head,
+            "low_resolution_grid": low_resolution_grid,
+            "output_grid": output_grid,
+            "projection_sampling": projection_sampling,
+        }
+        check_network_sizes(choices)
         self.low_resolution = low_resolution
         self.decoder_channels = decoder_channels
         self.volume_resolution: int = low_resolution
@@ -439,4 +457,21 @@ class DiCE(nn.Module):
                     f"differs from these weights in {', '.join(wrong)}.",
                     "Append the configuration saved beside the weights, or set these options as they were in training.",
                 )
+        self._check_whole(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _check_whole(self, state_dict: dict, prefix: str) -> None:
+        """Refuses a state that is partly another's and partly this network's own.
+
+        MONAI's copy_model_state, and with it monai.bundle.load, makes such a state of weights of another network: it
+        takes what fits and leaves the rest as it was drawn at random.
+        """
+        own = {name: value for name, value in self.state_dict(prefix=prefix).items() if value.is_floating_point()}
+        kept = [name for name in own if name in state_dict and state_dict[name].data_ptr() == own[name].data_ptr()]
+        if 0 < len(kept) < len(own):
+            raise InputError(
+                "network_def",
+                f"is not the network of these weights: {len(kept)} of its {len(own)} entries would stay random.",
+                "Take both from one configuration, as monai.bundle.load does of models/model.pt with "
+                'workflow_type="inference".',
+            )
