@@ -13,6 +13,7 @@ from bundle.classical import DataConsistency, make_method
 from bundle.data.load_projections import check_volume_size, network_input, pixels_averaged
 from bundle.data.projection_file import ProjectionSet
 from bundle.errors import InputError
+from bundle.finite import check_reconstruction
 from bundle.fixed_tuples import pair, sizes
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import unpack_geometry
@@ -61,8 +62,8 @@ def reconstruct(
         [x, y, z] float32 HU, to the patient's left, back and head; voxel [i, j, k] is at geometry.volume_affine.
 
     Raises:
-        InputError: when projections and geometry disagree, values cannot be line integrals, weights do not fit, or an
-            option has no effect on the method.
+        InputError: when projections and geometry disagree, values cannot be line integrals, weights do not fit, an
+            option has no effect on the method, or the volume is not finite.
     """
     learned = method == "deepsparse"
     unused = {"options": options} if learned else {"checkpoint": checkpoint, "config": config, "refine": refine}
@@ -83,6 +84,7 @@ def reconstruct(
         else:
             network, scan = inference_network(checkpoint, config)
             volume, window = _by_network(data, shape, network, scan, refine, photons, where)
+    check_reconstruction(volume, method)
     return unit_to_hu(volume[0, 0].float().cpu().numpy(), window)
 
 

@@ -21,6 +21,9 @@ def inspect(
         output: folder for table.csv, a PNG per case and overview.png; inspection in the source if not given.
         cases: names of the cases to look at, as "[first,second]"; all if not given.
         overwrite: replace an earlier inspection.
+
+    Raises:
+        InputError: after all cases are shown, naming those with a problem.
     """
     from bundle.inspection.listing import list_cases
     from bundle.inspection.run import inspect_dataset
@@ -47,8 +50,11 @@ def inspect(
 
     print(line(COLUMNS))
     rows = inspect_dataset(folder, target, names, overwrite, show)
-    troubled = sum(bool(row["problem"]) for row in rows)
-    print(f"{len(rows)} cases, {troubled} with a problem; look at the sheets in {target}")
+    troubled = [str(row["case"]) for row in rows if row["problem"]]
+    print(f"{len(rows)} cases, {len(troubled)} with a problem; look at the sheets in {target}")
+    if troubled:
+        shown = ", ".join(troubled[:5]) + (f" and {len(troubled) - 5} more" if len(troubled) > 5 else "")
+        raise InputError(source, f"has problems with {shown}.", "See the table, and prepare what is wrong again.")
 
 
 def _listed(cases: str | Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from bundle.classical.methods import Method
 from bundle.data.load_projections import grid_affine, unit_to_patient
 from bundle.data.projection_file import ProjectionSet
 from bundle.data.volume_output import VolumeOutput
+from bundle.finite import check_reconstruction
 from bundle.fixed_tuples import pair
 from bundle.geometry import ConeBeamGeometry
 from bundle.physics.attenuation import normalised_to_unit_integral, unit_to_hu
@@ -67,11 +68,12 @@ def reconstruct_projections(
         noise: the detector's, to compare the residuals with.
 
     Raises:
-        InputError: when the method cannot reconstruct the scan, or a file cannot be written.
+        InputError: when the method cannot reconstruct the scan, gives NaN, or a file cannot be written.
     """
     projections, geometry, window = at_own_resolution(data, output_shape, device)
     with torch.no_grad():
         volume = method(projections, geometry)[0]
+        check_reconstruction(volume, name, f"the scan for {output.path}")
         if residuals is not None:
             known = DataConsistency(noise=noise, hu_window=window, mu_water_per_mm=data.mu_water_per_mm)
             variance = known.noise_variance(projections[0])

@@ -139,9 +139,10 @@ class SparseViewTrainer(SupervisedTrainer):
         if not math.isfinite(terms["loss"]):
             cases = ", ".join(sorted({str(name) for name in ensure_tuple(state.batch.get("case", "unknown"))}))
             parts = ", ".join(f"{name} {value:.4g}" for name, value in terms.items() if name != "loss")
+            when = f"epoch {engine.state.epoch}, step {engine.state.iteration}"
             raise InputError(
                 f"case {cases}",
-                f"gave a loss of {terms['loss']:.4g} ({parts}) in epoch {engine.state.epoch}.",
+                f"gave a loss of {terms['loss']:.4g} ({parts}) in {when}.",
                 "Check its volume and projections; if they are sound, lower the learning rate.",
             )
 

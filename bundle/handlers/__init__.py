@@ -5,6 +5,7 @@ from bundle.handlers.checkpoint_saver import CheckpointSaver
 from bundle.handlers.compared_methods import ComparedMethods
 from bundle.handlers.data_consistency import RefineReconstruction, ResidualTable
 from bundle.handlers.epoch_seeder import EpochSeeder
+from bundle.handlers.finite_volumes import FiniteVolumes
 from bundle.handlers.input_errors import InputErrors
 from bundle.handlers.metrics_table import MetricsTable
 from bundle.handlers.reconstruction_saver import ReconstructionSaver
@@ -20,6 +21,7 @@ __all__ = [
     "CheckpointSaver",
     "ComparedMethods",
     "EpochSeeder",
+    "FiniteVolumes",
     "InputErrors",
     "MetricsTable",
     "ReconstructionSaver",

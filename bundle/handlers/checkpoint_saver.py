@@ -9,10 +9,14 @@ from typing import Any
 import monai.handlers
 from ignite.engine import Engine, Events
 from ignite.handlers import DiskSaver
+from torch import nn
 
 from bundle.atomic import atomic_path, remove_partial
+from bundle.checkpoint import check_finite_weights
 
 __all__ = ["CheckpointSaver"]
+
+_REMEDY = "They are not saved: go on from the last checkpoint with a lower learning rate."
 
 
 class _AtomicDiskSaver(DiskSaver):
@@ -39,6 +43,8 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
 
     MONAI writes checkpoints in place, so that a kill while writing leaves half a file under the final name. With a
     save_interval it leaves out the epochs after the last multiple, here the one that ends the run is saved, too.
+    Weights
+    that are not finite are refused, and take no earlier ones' place.
 
     Args:
         save_dir: folder of the checkpoints.
@@ -68,6 +74,27 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
             self.save_dict["trainer"] = engine
         if self._interval_checkpoint is not None and self.epoch_level:
             engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_last)
+
+    def completed(self, engine: Engine) -> None:
+        """Saves the end of the run."""
+        self._check_weights()
+        super().completed(engine)
+
+    def metrics_completed(self, engine: Engine) -> None:
+        """Saves the best so far."""
+        self._check_weights()
+        super().metrics_completed(engine)
+
+    def interval_completed(self, engine: Engine) -> None:
+        """Saves every so many epochs."""
+        self._check_weights()
+        super().interval_completed(engine)
+
+    def _check_weights(self) -> None:
+        """Refuses networks that are not finite, before the oldest checkpoint makes room."""
+        for part in self.save_dict.values():
+            if isinstance(part, nn.Module):
+                check_finite_weights(part.state_dict(), "the network", _REMEDY)
 
     def _save_last(self, engine: Engine) -> None:
         """Saves the epoch that ends a run, where the interval does not."""

@@ -11,6 +11,7 @@ from monai.utils import CommonKeys
 
 from bundle.classical.methods import Method
 from bundle.errors import InputError
+from bundle.finite import check_reconstruction
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import unpack_geometry
 from bundle.physics.attenuation import normalised_to_unit_integral
@@ -95,5 +96,7 @@ class ComparedMethods:
             initial = output[CommonKeys.PRED][None].float()
             volumes = {name: method(projections, geometry) for name, method in self.methods.items()}
             volumes |= {name: refine(projections, geometry, initial) for name, refine in self.refinements.items()}
+            for name, volume in volumes.items():
+                check_reconstruction(volume, name, item.get("case", ""))
             output[VOLUMES] = {name: volume[0].clamp(0.0, 1.0) for name, volume in volumes.items()}
             output[UNTRAINED] = list(self.methods)

@@ -17,6 +17,7 @@ from bundle.arguments import is_true
 from bundle.atomic import check_output
 from bundle.classical import DataConsistency, view_residuals
 from bundle.errors import InputError
+from bundle.finite import check_reconstruction
 from bundle.handlers.compared_methods import VOLUMES, items_and_outputs, measured_scan, planned_views
 from bundle.tables import read_rows, write_rows
 
@@ -62,7 +63,9 @@ class RefineReconstruction:
         for item, output in items_and_outputs(engine):
             projections, geometry = measured_scan(item, output)
             refine = _for_item(self.refine, item)
-            output[CommonKeys.PRED] = refine(projections, geometry, output[CommonKeys.PRED][None].float())[0]
+            refined = refine(projections, geometry, output[CommonKeys.PRED][None].float())[0]
+            check_reconstruction(refined, self.name_of("deepsparse"), item.get("case", ""))
+            output[CommonKeys.PRED] = refined
 
 
 class ResidualTable:

@@ -18,6 +18,7 @@ from bundle.errors import InputError, naming
 from bundle.geometry_rows import pack_geometry, unpack_geometry
 from bundle.physics.acquisition import Acquisition
 from bundle.prepared.case import PreparedCase
+from bundle.prepared.checked_files import CheckedFiles
 from bundle.prepared.volume import LatticeVolume
 from bundle.presets import ScanPreset
 from bundle.sampling.points import is_held_out, voxel_positions
@@ -44,8 +45,8 @@ class OpenPreparedd(MapTransform):
         own_voxels: projections may be simulated of the stored volume's own voxels, as there are no finer ones.
 
     Raises:
-        InputError: when a case is damaged, was prepared for another scan or with other physics, or has no projections
-            and its own voxels are not to be projected.
+        InputError: when a case is damaged, also by the checksums that preparation recorded, was prepared for another
+            scan or with other physics, or has no projections and its own voxels are not to be projected.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class OpenPreparedd(MapTransform):
         own_voxels: bool = False,
     ) -> None:
         super().__init__(keys)
+        self.checked_files = CheckedFiles()
         self.acquisition = acquisition
         self.own_voxels = is_true(own_voxels, "own_voxels")
         self.scan = scan
@@ -69,6 +71,7 @@ class OpenPreparedd(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             case = PreparedCase.open(d[key])
+            self.checked_files.check(case.folder)
             check_scan(case, self.scan)
             if self.projections and case.has_projections:
                 d.update(self._views(case))

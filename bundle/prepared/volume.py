@@ -14,6 +14,8 @@ from bundle.prepared.stored_array import StoredArray
 
 __all__ = ["LatticeVolume"]
 
+_BEYOND = 1e-3  # of rounding
+
 
 class LatticeVolume:
     """A stored volume, read by sub-lattices.
@@ -24,7 +26,7 @@ class LatticeVolume:
         coding: of the stored numbers.
 
     Raises:
-        InputError: when the array has not one block per sub-lattice.
+        InputError: when the array has not one block per sub-lattice, or stands for values beyond 0 to 1.
     """
 
     def __init__(self, array: StoredArray, factors: Sequence[int], coding: Coding) -> None:
@@ -34,6 +36,9 @@ class LatticeVolume:
             raise InputError(
                 array.path, f"has shape {array.shape} for steps {self.factors}.", "Prepare the case again."
             )
+        if array.dtype.kind != "f":
+            limits = np.iinfo(array.dtype)
+            self._check_range(*(coding.offset + coding.scale * n for n in (limits.min, limits.max)))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -43,7 +48,7 @@ class LatticeVolume:
 
     def values(self, block: int, index: np.ndarray) -> np.ndarray:
         """[points] float32 values at indices [points, 3] in a block, of which nothing else is decoded."""
-        return self.coding.decode(self.array[block][tuple(index.T)])
+        return self.coding.decode(self._checked(self.array[block])[tuple(index.T)])
 
     def voxels(self, block: int, index: np.ndarray) -> np.ndarray:
         """[points, 3] indices in the volume of indices [points, 3] in a block."""
@@ -61,7 +66,21 @@ class LatticeVolume:
 
     def read_stored(self) -> np.ndarray:
         """[block, x, y, z] as stored, for keeping on a device."""
-        return self.array.read()
+        return self._checked(self.array.read())
+
+    def _checked(self, numbers: np.ndarray) -> np.ndarray:
+        """Stored numbers whose values are those of a volume, which of floating ones only they themselves tell."""
+        if numbers.dtype.kind == "f" and numbers.size:
+            self._check_range(*self.coding.decode(np.array([numbers.min(), numbers.max()])).tolist())
+        return numbers
+
+    def _check_range(self, low: float, high: float) -> None:
+        if not (low >= -_BEYOND and high <= 1 + _BEYOND):  # NaN, too
+            raise InputError(
+                self.array.path,
+                f"holds values from {low:.4g} to {high:.4g}, where a volume has 0 to 1.",
+                "Prepare the case again.",
+            )
 
     def decode(self, stored: torch.Tensor) -> torch.Tensor:
         """[X, Y, Z] float32 of stored blocks, on their device."""

@@ -38,7 +38,8 @@ def test_damaged_and_missing_cases_are_rows_with_their_problem(prepared, tmp_pat
     cut = prepared / "cases" / "cut" / "volume.npy"
     cut.write_bytes(cut.read_bytes()[:-100])
 
-    inspect(str(prepared), str(tmp_path / "seen"))
+    with pytest.raises(InputError, match=r"has problems with flipped, gone, cut\. See the table"):
+        inspect(str(prepared), str(tmp_path / "seen"))
     rows = {row["case"]: row for row in read_rows(tmp_path / "seen" / "table.csv")}
     assert list(rows) == ["good", "flipped", "gone", "cut"]
     assert [row["checksums"] for row in rows.values()] == ["hold", "fail", "fail", "fail"]
