@@ -8,36 +8,37 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from bundle.arguments import check_arguments, check_flags
-from bundle.commands import COMMANDS
-from bundle.errors import find_input_error
+from bundle.errors import ending_in_one_line
 
 
 def main() -> None:
     """Runs one command; input that cannot be used ends it with one message and exit status 1."""
-    import fire
+    with ending_in_one_line():
+        import fire  # within, since imports take seconds in which a user may stop the command
 
-    try:
+        from bundle.arguments import check_flags
+        from bundle.commands import COMMANDS
+        from bundle.typed_text import check_given
+
         if len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
-            check_flags(COMMANDS[sys.argv[1]], sys.argv[2:])
+            for check in (check_flags, check_given):
+                check(COMMANDS[sys.argv[1]], sys.argv[2:])
         fire.Fire({verb: _checked(command) for verb, command in COMMANDS.items()}, name="bundle")
-    except Exception as error:
-        found = find_input_error(error)
-        if found is None:
-            raise
-        print(f"error: {found}", file=sys.stderr)
-        sys.exit(1)
 
 
 def _checked(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with its arguments' types checked."""
+    """The command with its arguments' types checked, and its texts as they are typed."""
+    from fire.decorators import SetParseFns
+
+    from bundle.arguments import check_arguments
+    from bundle.typed_text import text_parsers
 
     @functools.wraps(command)
     def checked(*values: Any, **named: Any) -> None:
         arguments = inspect.signature(command).bind(*values, **named).arguments
         command(**check_arguments(command, arguments))
 
-    return checked
+    return SetParseFns(**text_parsers(command))(checked)
 
 
 if __name__ == "__main__":

@@ -6,21 +6,36 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bundle.errors import InputError
+from bundle.paths import is_inside, is_same
 
-__all__ = ["atomic_folder", "atomic_path", "check_output", "is_disk_full", "remove_partial", "replace_folder"]
+__all__ = [
+    "atomic_folder",
+    "atomic_path",
+    "check_apart",
+    "check_output",
+    "is_disk_full",
+    "remove_partial",
+    "replace_folder",
+]
 
 PARTIAL_PREFIX = ".partial-"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO)
+_MISNAMED = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _FULL_IN_NUMPY = re.compile(r"Not enough free space|requested and \d+ written")  # which gives no error number
 
 
 def check_output(
-    path: str | os.PathLike, overwrite: bool, suffixes: tuple[str, ...] = ("",), folder: bool = False
+    path: str | os.PathLike,
+    overwrite: bool,
+    suffixes: tuple[str, ...] = ("",),
+    folder: bool = False,
+    inputs: Collection[str | os.PathLike | None] = (),
 ) -> Path:
     """Refuses an output that exists, before any work is done.
 
@@ -28,16 +43,20 @@ def check_output(
         path: file or folder to be written.
         overwrite: whether it may replace an existing one.
         suffixes: endings that its name may have.
-        folder: whether it is a folder.
+        folder: whether it is a folder, which is replaced with all that it holds.
+        inputs: files and folders that are read, which it must not replace.
 
     Raises:
-        InputError: when the name has another suffix, it exists and may not be replaced, it is a folder where a file is
-            to be, or its own folder cannot be made or written to.
+        InputError: when the name has another suffix, it would replace an input, it exists and may not be replaced, it
+            is a folder where a file is to be, or its own folder cannot be made or written to.
     """
     path = Path(path)
+    check_apart(path, inputs)
+    if folder and any(given is not None and is_inside(given, path.resolve()) for given in inputs):
+        raise InputError(path, "holds what it is to be made of, which it would replace.", "Choose another output.")
     if not path.name.lower().endswith(suffixes):
         raise InputError(path, "has a suffix that cannot be written.", f"Let it end in {' or '.join(suffixes)}.")
-    if path.exists() and not overwrite:
+    if _is_there(path) and not overwrite:
         raise InputError(path, "exists already.", "Choose another output, or set overwrite to true.")
     if path.is_dir() and not folder:
         raise InputError(path, "is a folder.", "Name a file.")
@@ -49,9 +68,33 @@ def check_output(
     return path
 
 
+def check_apart(path: str | os.PathLike, inputs: Iterable[str | os.PathLike | None]) -> None:
+    """Refuses an output that is an input, too, by whatever spelling or links.
+
+    Args:
+        path: file or folder to be written.
+        inputs: files and folders that are read.
+
+    Raises:
+        InputError: naming both.
+    """
+    for given in inputs:
+        if given is not None and is_same(path, given):
+            raise InputError(path, f"is {given}, which it is to be made of.", "Choose another output.")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError) as error:
+        told = getattr(error, "strerror", None) or error
+        raise InputError(path, f"cannot be a file's name ({told}).", "Choose another output.") from error
+
+
 def partial_name(path: Path) -> Path:
-    """Temporary name of a file that is being written."""
-    return path.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{path.name}")
+    """Temporary name of a file that is being written: its ending in small letters, which all writers know."""
+    ending = "".join(path.suffixes[-2:])
+    return path.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{path.name.removesuffix(ending)}{ending.lower()}")
 
 
 def is_disk_full(error: OSError) -> bool:
@@ -135,7 +178,7 @@ def _told_by_name(path: Path) -> Iterator[None]:
         number = error.errno
         if is_disk_full(error):
             raise InputError(path, "could not be written: the disk is full.", "Free some space and repeat.") from error
-        if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if number in (*_REFUSED, *_MISNAMED):
             raise InputError(
                 path,
                 f"could not be written ({error.strerror}).",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bundle.atomic import check_output
+from bundle.atomic import check_apart, check_output
 from bundle.checksums import file_sha256
 from bundle.config_text import literal
 from bundle.errors import InputError
@@ -97,7 +97,9 @@ def reconstruct(
     if num_views is not None:
         changes["num_views"] = num_views
     noise = None if photons is None else {"_target_": "bundle.physics.noise.DetectorNoise", "photons": photons}
-    if noise is not None and not source.endswith(".npz"):  # a scan that is simulated has the noise that it is said to
+    if noise is not None and not source.lower().endswith(
+        ".npz"
+    ):  # a scan that is simulated has the noise that it is said to
         changes["acquisition"] = {"_target_": "bundle.physics.acquisition.Acquisition", "noise": noise}
     if not learned:
         from bundle.data.volume_output import VolumeOutput
@@ -150,7 +152,7 @@ def _reconstruct_classically(
 
     output.check()
     if residuals is not None:
-        check_output(residuals, output.overwrite, (".csv",))
+        check_output(residuals, output.overwrite, (".csv",), inputs=[source])
     parser = ConfigParser()
     parser.read_config(files)
     parser.update(changes)
@@ -196,7 +198,7 @@ def simulate(
     from bundle.physics.acquisition import Acquisition
     from bundle.physics.noise import DetectorNoise
 
-    path = check_output(output, overwrite, (".npz",))
+    path = check_output(output, overwrite, (".npz",), inputs=[source])
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.json"))
     parser.update({"preset": literal(preset), "detector_shape": detector_shape, "volume_shape": volume_shape})
@@ -251,6 +253,7 @@ def export_network(
     from bundle.deployment import export
 
     path = export.check_target(format, output, overwrite)
+    check_apart(path, [checkpoint])
     network, scan = inference_network(checkpoint, config, preset)
     metadata = ConfigParser.load_config_file(ROOT / "configs" / "metadata.json")
     about = {key: metadata[key] for key in ("name", "version", "intended_use", "references")}
@@ -282,6 +285,7 @@ def pack_training(source: str, output: str, largest_mb: float = 15.0) -> None:
     """
     from bundle.training_state import pack_state
 
+    check_apart(output, [source])
     files = pack_state(source, output, largest_mb)
     print(f"wrote {len(files)} files, {sum(file.stat().st_size for file in files) / 1e6:.1f} MB, to {output}")
 
@@ -295,10 +299,11 @@ def unpack_training(source: str, output: str) -> None:
     """
     from bundle.training_state import unpack_state
 
+    check_apart(output, [source])
     print(f"wrote {unpack_state(source, output)}")
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "reconstruct": reconstruct,
     "simulate": simulate,
     "convert": convert,

@@ -164,8 +164,8 @@ def convert(
     Raises:
         InputError: when the source does not fit or the output exists.
     """
-    output = check_output(output, overwrite)
-    overlay = check_output(output.with_suffix(".json"), overwrite)
+    output = check_output(output, overwrite, (".pt", ".pth"), inputs=[source])
+    overlay = check_output(output.with_suffix(".json"), overwrite, inputs=[source])
     scan = load_preset(preset)
     published = read_checkpoint(source)
     network, options = convert_state(published, source, scan, low_resolution)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bundle.atomic import atomic_path, check_output
+from bundle.atomic import atomic_path, check_apart, check_output
 from bundle.checksums import file_sha256
 from bundle.errors import InputError
 from bundle.network_settings import check_network_settings
@@ -43,10 +43,11 @@ def fetch_weights(
     from bundle.convert import convert, network_options
     from bundle.hub import weights_file
 
-    check_output(output, overwrite, (".pt",))
+    check_output(output, overwrite, (".pt",), inputs=[source])
     # What is beside the weights is taken for theirs.
     configuration = check_output(Path(output).with_suffix(".json"), overwrite, (".json",))
     with weights_file(source, name, revision) as path:
+        check_apart(output, [path])
         found = file_sha256(path)
         if sha256 is not None and found != sha256.lower():
             raise InputError(path.name, f"has the SHA-256 {found}.", "Fetch it again, or correct the checksum.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bundle.atomic import check_output
+from bundle.atomic import check_apart, check_output
 
 __all__ = ["export_scan", "import_scan"]
 
@@ -62,7 +62,7 @@ def import_scan(
     from bundle.scanners.calibration import Calibration
     from bundle.scanners.import_scan import import_scan as import_files
 
-    path = check_output(str(output), overwrite, (".npz",))
+    path = check_output(output, overwrite, (".npz",), inputs=[geometry])
     data = import_files(
         projections=_names(projections) if isinstance(projections, (list, tuple)) else str(projections),
         geometry=str(geometry),
@@ -101,6 +101,9 @@ def export_scan(source: str, geometry: str, projections: str | None = None, over
     from bundle.data.projection_file import read_projections
     from bundle.scanners.export_scan import export_scan as export_files
 
+    for written in (geometry, projections):
+        if written is not None:
+            check_apart(written, [source])
     data = export_files(read_projections(source), geometry, projections, overwrite)
     print(f"wrote {' and '.join(str(file) for file in (geometry, projections) if file is not None)}")
     missing = [f"mu_water_per_mm {data.mu_water_per_mm}"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bundle.atomic import check_apart
 from bundle.errors import InputError
 
 __all__ = ["inspect"]
@@ -32,9 +33,10 @@ def inspect(
 
     if cases is not None and not cases:
         raise InputError("cases", "names none.", "Leave it out to look at all.")
-    names = None if cases is None else _listed(cases)
+    names = [cases] if isinstance(cases, str) else cases
     folder = Path(source)
     target = folder / "inspection" if output is None else Path(output)
+    check_apart(target, [folder])
     listed = list_cases(folder, names)
     widths = {name: max(len(heading), 7) for name, heading in COLUMNS.items()}
     widths.update(voxels=15, voxel_mm=18, projection_min=10, checksums=9, problem=0)
@@ -55,12 +57,3 @@ def inspect(
     if troubled:
         shown = ", ".join(troubled[:5]) + (f" and {len(troubled) - 5} more" if len(troubled) > 5 else "")
         raise InputError(source, f"has problems with {shown}.", "See the table, and prepare what is wrong again.")
-
-
-def _listed(cases: str | Sequence[str]) -> list[str]:
-    """The names that were asked for; a list in brackets of names that are no Python words arrives as one text."""
-    if not isinstance(cases, str):
-        return [str(name) for name in cases]
-    if cases.startswith("[") and cases.endswith("]"):
-        return [name.strip() for name in cases[1:-1].split(",")]
-    return [cases]

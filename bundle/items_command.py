@@ -41,8 +41,10 @@ def items(
 
     import torch
 
+    from bundle.atomic import check_apart
     from bundle.items import ItemRecipe, make_items
 
+    check_apart(output, [dataset_dir])
     os.nice(nice)
     torch.set_num_threads(threads)
     recipe = ItemRecipe(

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fire.decorators import SetParseFns
-
 __all__ = ["nnunet_export"]
 
 
-@SetParseFns(structures=str)  # as it is written: Fire itself would drop names that are given twice
 def nnunet_export(
     source: str,
     output: str,
@@ -32,6 +29,8 @@ def nnunet_export(
             own, in ascending order, named "structure 5" after the value.
         overwrite: replace an earlier export.
     """
+    from bundle.atomic import check_apart
     from bundle.nnunet.export import export_dataset
 
+    check_apart(output, [source])
     print(export_dataset(Path(source), Path(output), dataset_id, name, structures, overwrite))

@@ -7,16 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-__all__ = ["require", "requiring"]
+from bundle.errors import INSTALLED_AS, MissingPackageError
 
-_INSTALLED_AS = {
-    # module: package, where the names differ
-    "PIL": "pillow",
-    "cv2": "opencv-python-headless",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
-}
+__all__ = ["require", "requiring"]
 
 
 def require(module: str, package: str, purpose: str) -> ModuleType:
@@ -28,7 +21,7 @@ def require(module: str, package: str, purpose: str) -> ModuleType:
         purpose: what needs it.
 
     Raises:
-        ImportError: when it, or a package that it imports itself, is missing or cannot be imported.
+        MissingPackageError: when it, or a package that it imports itself, is missing or cannot be imported.
     """
     with requiring(package, purpose, module):
         return importlib.import_module(module)
@@ -44,16 +37,14 @@ def requiring(package: str, purpose: str, module: str = "") -> Iterator[None]:
         module: module that is imported, if it has another name.
 
     Raises:
-        ImportError: instead of any that is raised within, naming the missing package.
+        MissingPackageError: instead of any that is raised within, naming the missing package.
     """
     try:
         yield
     except ImportError as error:
         name = error.name if isinstance(error, ModuleNotFoundError) else None
         missing = package if name is None else name.split(".")[0]
-        install = package if missing == module.split(".")[0] else _INSTALLED_AS.get(missing, missing)
+        install = package if missing == module.split(".")[0] else INSTALLED_AS.get(missing, missing)
         importer = "" if install == package else f", which {package} imports"
         reason = "" if name is not None else f" (it cannot be imported: {error})"
-        raise ImportError(
-            f"{purpose} needs the package {install}{importer}{reason}. Install it with: pip install {install}"
-        ) from error
+        raise MissingPackageError(purpose, install, importer + reason) from error

@@ -73,6 +73,42 @@ def test_dicom_output_is_the_nifti_output(tmp_path, monkeypatch, ct, model):
         np.testing.assert_allclose(*(np.asarray(volume.affine) for volume in volumes), atol=1e-3)
 
 
+def test_an_output_is_never_the_source(tmp_path, monkeypatch, capsys, ct):
+    """By whatever spelling or link."""
+    simulate(monkeypatch, ct, tmp_path / "scan.npz")
+    (tmp_path / "soft.npz").symlink_to("scan.npz")
+    (tmp_path / "hard.npz").hardlink_to(tmp_path / "scan.npz")
+    (tmp_path / "slices").mkdir()
+    (tmp_path / "slices" / "1.dcm").write_bytes(b"")
+    before = {path: path.stat().st_size for path in tmp_path.rglob("*")}
+    slices, fdk = tmp_path / "slices", ("reconstruct", "--method", "fdk", "--overwrite", "true")
+    dicom = (*fdk, "--output_format", "dicom", "--output", slices)
+    for words in (
+        ("simulate", "--source", tmp_path / "soft.npz", "--output", tmp_path / "hard.npz", "--overwrite", "true"),
+        ("simulate", "--source", ct, "--output", f"{tmp_path}/../{tmp_path.name}/ct.nii.gz", "--overwrite", "true"),
+        (*fdk, "--source", ct, "--output", ct),
+        (*dicom, "--source", slices),
+        (*dicom, "--source", slices / "1.dcm"),
+        ("export-scan", "--source", tmp_path / "scan.npz", "--geometry", tmp_path / "hard.npz", "--overwrite"),
+        ("pack-training", "--source", slices, "--output", f"{slices}/."),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            call(monkeypatch, *words)
+        assert caught.value.code == 1
+        told = capsys.readouterr().err.strip()
+        assert "is to be made of" in told or "Let it end in .npz" in told
+    assert {path: path.stat().st_size for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("name", ["SCAN.NPZ", "scan#2.npz", "2021_0401.Npz", "[a].npz"])
+def test_names_are_those_that_are_typed(tmp_path, monkeypatch, ct, name):
+    monkeypatch.chdir(tmp_path)
+    simulate(monkeypatch, ct, name)
+    call(monkeypatch, "reconstruct", "--method", "fdk", "--source", name, "--output", f"{name}.NII.GZ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["ct.nii.gz", name, f"{name}.NII.GZ"])
+    assert nib.load(f"{name}.NII.GZ").shape == (20, 18, 16)
+
+
 @pytest.mark.parametrize("through_file", [True, False])
 @pytest.mark.parametrize("shape", [(20, 18, 16), (40, 36, 32)])
 def test_reconstruction_lies_where_the_ct_lay(tmp_path, monkeypatch, phantom, ct, model, through_file, shape):
@@ -146,7 +182,10 @@ def test_export_network_command(tmp_path, monkeypatch, capsys, model):
         (("simulate", "--source", "none.nii.gz", "--output", "{out}.npz"), "none.nii.gz: does not exist"),
         (("simulate", "--source", "{ct}", "--output", "{out}.npz", "--preset", "x"), "preset 'x': is not in"),
         (("simulate", "--source", "{ct}", "--output", "{out}.npz", "--num_views", "201"), "201"),
-        (("reconstruct", "--source", "{ct}", "--output", "{ct}", "--checkpoint", "{model}"), "exists already"),
+        (
+            ("reconstruct", "--source", "{ct}", "--output", "{ct}", "--checkpoint", "{model}"),
+            "which it is to be made of",
+        ),
         (("simulate", "--source", "{ct}", "--output", "/dev/null/x.npz"), "/dev/null: cannot be made"),
         (("reconstruct", "--source", "{ct}", "--output", "{out}.nii.gz", "--checkpoint", "no.pt"), "no.pt: does not"),
         (

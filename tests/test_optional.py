@@ -9,7 +9,7 @@ from bundle.optional import require
 
 
 def test_says_what_to_install():
-    with pytest.raises(ImportError, match=r"drawing needs the package nosuchpackage.*pip install nosuchpackage"):
+    with pytest.raises(ImportError, match=r"drawing: needs the package nosuchpackage.*pip install nosuchpackage"):
         require("nosuchpackage.core", "nosuchpackage", "drawing")
 
 
@@ -19,7 +19,7 @@ def test_names_the_package_that_is_missing_itself(tmp_path, monkeypatch):
     (tmp_path / "broken.py").write_text("from json import nothing\n")
     monkeypatch.syspath_prepend(tmp_path)
     told = (
-        r"drawing needs the package nosuchpackage, which present imports\. Install it with: pip install nosuchpackage$"
+        r"drawing: needs the package nosuchpackage, which present imports\. Install it with: pip install nosuchpackage$"
     )
     with pytest.raises(ImportError, match=told):
         require("present", "present", "drawing")

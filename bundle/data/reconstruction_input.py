@@ -131,7 +131,7 @@ class LoadReconstructionInputd(MapTransform):
 
     def load(self, source: str) -> ProjectionSet:
         """The projections of a source, before they are made to suit the network."""
-        if source.endswith(".npz"):
+        if source.lower().endswith(".npz"):
             loaded = read_projections(source)
             if self.num_views is None:
                 return loaded

@@ -46,19 +46,22 @@ class VolumeOutput:
         """Refuses an output before any work is done.
 
         Raises:
-            InputError: when the format is unknown, or the output has the wrong suffix, exists, or cannot be written.
+            InputError: when the format is unknown, or the output is the source, has the wrong suffix, exists, or cannot
+                be written.
             ImportError: when pydicom is needed and missing.
         """
         if self.format not in OUTPUT_FORMATS:
             raise InputError("output_format", f"is {self.format!r}.", f"Use {' or '.join(OUTPUT_FORMATS)}.")
         if self.format == "nifti":
-            check_output(self.path, self.overwrite, NIFTI_SUFFIXES)
+            check_output(self.path, self.overwrite, NIFTI_SUFFIXES, inputs=[self.source])
             return
         require("pydicom", "pydicom", "writing DICOM")
         if self.path.name.lower().endswith((*NIFTI_SUFFIXES, ".dcm")):
             raise InputError(self.path, "is the name of a file.", "A DICOM series is a folder of files: name that.")
-        check_output(self.path, self.overwrite, folder=True)
-        others = [entry for entry in self.path.iterdir() if entry.suffix != ".dcm"] if self.path.is_dir() else []
+        check_output(self.path, self.overwrite, folder=True, inputs=[self.source])
+        others = (
+            [entry for entry in self.path.iterdir() if entry.suffix.lower() != ".dcm"] if self.path.is_dir() else []
+        )
         if others or self.path.is_file():
             raise InputError(
                 self.path, "is no folder of DICOM files alone, so it is not replaced.", "Choose another output."
