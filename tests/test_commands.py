@@ -117,13 +117,13 @@ def test_reconstruction_lies_where_the_ct_lay(tmp_path, monkeypatch, phantom, ct
 
     truth = torch.from_numpy(phantom)[None, None] * (2000 / 2024)  # 1000 HU in the preset's window
     monkeypatch.setattr(DiCE, "decode", lambda self, f, v, m, points, mask: sample_volume(truth, points, False))
-    overlay = json.loads(model.with_suffix(".json").read_text())
-    model.with_suffix(".json").write_text(json.dumps({**overlay, "inferer_backend": "points"}))
+    (tmp_path / "points.json").write_text('{"inferer_backend": "points"}')
     source = ct
     if through_file:
         simulate(monkeypatch, ct, tmp_path / "scan.npz")
         source = tmp_path / "scan.npz"
-    reconstruct(monkeypatch, source, tmp_path / "out.nii.gz", model, "--output_shape", list(shape))
+    options = ("--output_shape", list(shape), "--config", tmp_path / "points.json")
+    reconstruct(monkeypatch, source, tmp_path / "out.nii.gz", model, *options)
     out, original = nib.load(tmp_path / "out.nii.gz"), nib.load(ct)
     assert out.shape == shape
     voxels = np.random.RandomState(0).randint(2, np.array(original.shape) - 2, (400, 3))
