@@ -21,7 +21,7 @@ from bundle.scanners.geometry_rtk import write_geometry_rtk
 from bundle.simulation import project_own_voxels
 from tests.conftest import DATA, ROOT
 from tests.datasets.formats import write_dicom, write_metaimage, write_nifti, write_nrrd
-from tests.prepared.sets import write_set
+from tests.inspection.sets import write_recorded_set
 from tests.scanners.vendor_files import write_mha_stack
 
 __all__ = ["COMMANDS", "CTS", "make_sound"]
@@ -126,7 +126,7 @@ def make_sound(folder: Path) -> None:
     write_geometry_rtk(geometry, folder / "geometry.xml")
     (folder / "geometry.yaml").write_text(YAML)
     write_weights(folder)
-    write_set(folder / "set", preset, {"training": ["a", "b"], "validation": ["c"], "test": ["d"]})
+    write_recorded_set(folder / "set", preset, {"training": ["a", "b"], "validation": ["c"], "test": ["d"]})
     sections = {"training": ["case0", "case1", "case2"], "validation": ["case3"], "test": ["case4"]}
     (folder / "split.json").write_text(json.dumps(sections))
     (folder / "patients.csv").write_text("case,patient\n" + "".join(f"case{n},p{n // 2}\n" for n in range(5)))
