@@ -17,6 +17,7 @@ import numpy as np
 
 from bundle.errors import InputError
 from bundle.fixed_tuples import sizes
+from bundle.plausible import check_radians
 
 __all__ = ["ROW_DIRECTIONS", "ConeBeamGeometry", "circular"]
 
@@ -45,8 +46,9 @@ class ConeBeamGeometry:
         angles_rad: [views] nominal gantry angles, for display and sampling; the vectors are what counts.
 
     Raises:
-        InputError: when shapes disagree, a size is not positive, a number is not finite, an axis is not a unit
-            vector, a source lies in its own detector plane or is not in front of the whole volume.
+        InputError: when shapes disagree, a size is not positive, a number is not finite, angles are probably in
+            degrees, an axis is not a unit vector, a source lies in its own detector plane or is not in front of the
+            whole volume.
     """
 
     source_mm: np.ndarray
@@ -76,6 +78,7 @@ class ConeBeamGeometry:
             raise InputError(
                 "geometry.angles_rad", f"has shape {angles.shape} for {views} views.", "Give one angle per view."
             )
+        check_radians("geometry.angles_rad", angles)
         self._freeze("angles_rad", angles)
         object.__setattr__(self, "detector_shape", sizes("geometry.detector_shape", self.detector_shape, 2, int))
         object.__setattr__(self, "pixel_mm", sizes("geometry.pixel_mm", self.pixel_mm, 2, float))
@@ -297,7 +300,7 @@ def circular(
         The geometry.
 
     Raises:
-        InputError: when a distance is not positive or row_direction is unknown.
+        InputError: when a distance is not positive, angles are probably in degrees or row_direction is unknown.
     """
     sod_mm, sdd_mm = sizes("geometry.sod_mm and sdd_mm", (sod_mm, sdd_mm), 2, float)
     if row_direction not in ROW_DIRECTIONS:

@@ -12,6 +12,7 @@ import numpy as np
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry, circular
 from bundle.json_files import parse_json_object
+from bundle.plausible import check_hu_window, check_scan
 from bundle.small_files import read_text
 
 __all__ = ["PRESETS_DIR", "ScanPreset", "load_preset", "preset_names"]
@@ -52,9 +53,7 @@ class ScanPreset:
     source: str = ""
 
     def __post_init__(self) -> None:
-        low, high = self.hu_window
-        if not low < high:
-            raise InputError(f"preset {self.name}", f"has the HU window {low}..{high}.", "Give low < high.")
+        check_hu_window(f"preset {self.name}", self.hu_window)
         if int(self.candidate_views) != self.candidate_views or self.candidate_views < 1:
             raise InputError(f"preset {self.name}", f"has {self.candidate_views} views.", "Give a positive integer.")
         if not 0 < self.arc_deg <= 360:
@@ -162,6 +161,7 @@ def load_preset(
         preset = ScanPreset(name=name, **record)
     except TypeError as error:
         raise InputError(path, f"is incomplete ({error}).", f"Its entries are {sorted(known)}.") from error
+    check_scan(path, preset.geometry([0.0]))
     if row_direction is not None:
         preset = replace(preset, row_direction=row_direction)
     return preset.resized(detector_shape, volume_shape)

@@ -26,6 +26,7 @@ from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry
 from bundle.geometry_rows import ROW_LENGTH, unpack_geometry
 from bundle.json_files import parse_json_object
+from bundle.plausible import check_hu_window, check_positions, check_scan
 from bundle.prepared.precision import Coding
 from bundle.prepared.projections import StoredProjections
 from bundle.prepared.stored_array import StoredArray
@@ -78,6 +79,8 @@ class PreparedCase:
         fault = _fault(record)
         if fault:
             raise InputError(path, f"is damaged: {fault}.", "Prepare the case again.")
+        check_hu_window(path, record["hu_window"])
+        check_positions(path, "its first voxel (affine_ras)", np.asarray(record["affine_ras"])[:3, 3])
         return cls(str(folder), record)
 
     @property
@@ -134,7 +137,9 @@ class PreparedCase:
     def geometry(self) -> ConeBeamGeometry:
         """The scan of the candidate views."""
         with naming(self.folder):
-            return unpack_geometry(self.geometry_rows)
+            geometry = unpack_geometry(self.geometry_rows)
+        check_scan(self.folder, geometry)
+        return geometry
 
     @property
     def has_projections(self) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 
 from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry
+from bundle.plausible import check_scan
 from bundle.scanners.geometry_json import read_geometry_json
 from bundle.scanners.geometry_rtk import RTK_ROOT, read_geometry_rtk
 from bundle.scanners.geometry_vendor import VENDORS, read_geometry_vendor, vendor_of_xml
@@ -122,7 +123,8 @@ def read_geometry(
 
     Raises:
         InputError: when the file is missing, damaged or of no kind that can be read, an option belongs to another
-            kind, the detector is another than the file's, or the file leaves open what is not given.
+            kind, lengths or positions are no scanner's, the detector is another than the file's, or the file leaves
+            open what is not given.
         ImportError: when the package that reads it is missing.
     """
     path = Path(path)
@@ -140,14 +142,16 @@ def read_geometry(
         volume: dict[str, Any]
         volume = {"volume_shape": volume_shape, "voxel_mm": voxel_mm, "volume_centre_mm": volume_centre_mm}
         with naming(path):
-            return replace(geometry, **{key: value for key, value in volume.items() if value is not None})
+            geometry = replace(geometry, **{key: value for key, value in volume.items() if value is not None})
+        check_scan(path, geometry)
+        return geometry
     needed = {"detector_shape": detector_shape, "pixel_mm": pixel_mm, "volume_shape": volume_shape}
     missing = [key for key, value in needed.items() if value is None]
     if missing:
         raise InputError(path, f"is {kind.title}, which does not say {', '.join(missing)}.", "Give them beside it.")
     if kind.needs_projections:
         options["projections"] = projections
-    return kind.read(
+    geometry = kind.read(
         path,
         detector_shape=detector_shape,
         pixel_mm=pixel_mm,
@@ -157,6 +161,8 @@ def read_geometry(
         volume_centre_mm=(0.0, 0.0, 0.0) if volume_centre_mm is None else volume_centre_mm,
         **options,
     )
+    check_scan(path, geometry)
+    return geometry
 
 
 def _check_detector(
@@ -174,7 +180,9 @@ def _check_detector(
         raise InputError(
             path,
             f"describes a detector of {geometry.detector_shape} pixels (v, u) where the images have {tuple(shape)}.",
-            "Give the geometry of these images; cropped or binned ones need their own.",
+            "Exchange rows and columns in one of them."
+            if tuple(shape) == geometry.detector_shape[::-1]
+            else "Give the geometry of these images; cropped or binned ones need their own.",
         )
     if pixel_mm is not None and not np.allclose(pixel_mm, geometry.pixel_mm, rtol=PIXEL_TOLERANCE, atol=0):
         raise InputError(

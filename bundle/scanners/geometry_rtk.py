@@ -22,9 +22,10 @@ from bundle.atomic import atomic_path, check_output
 from bundle.errors import InputError, naming
 from bundle.fixed_tuples import pair, triple
 from bundle.geometry import ConeBeamGeometry
+from bundle.plausible import check_millimetres
 from bundle.rtk.geometry import from_rtk, to_rtk
 from bundle.rtk.toolkit import itk_and_rtk
-from bundle.scanners.units import check_millimetres, millimetres_per_unit
+from bundle.scanners.units import millimetres_per_unit
 from bundle.scanners.xml_elements import element_name, element_number, parse_xml
 
 __all__ = ["RTK_ROOT", "check_lengths", "read_geometry_rtk", "write_geometry_rtk"]
@@ -165,6 +166,7 @@ def _check_form(path: Path, root: ElementTree.Element) -> int:
             path, f"is no RTK geometry: its root is {element_name(root)}.", f"Give a file with the root {RTK_ROOT}."
         )
     views = 0
+    _check_once(path, [element_name(part) for part in root if element_name(part) != "Projection"], " before the views")
     for element in root:
         if element_name(element) == "Projection":
             where = f" in view {views}"
@@ -172,9 +174,7 @@ def _check_form(path: Path, root: ElementTree.Element) -> int:
             names = [element_name(part) for part in element]
             for part in element:
                 _check_element(path, part, where)
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise InputError(path, f"gives {', '.join(twice)} more than once{where}.", "Keep one of them.")
+            _check_once(path, names, where)
             if "Matrix" not in names:
                 raise InputError(path, f"has no Matrix{where}.", "Write it again with RTK.")
         else:
@@ -182,6 +182,12 @@ def _check_form(path: Path, root: ElementTree.Element) -> int:
     if not views:
         raise InputError(path, "describes no projection.", "Give the geometry of at least one view.")
     return views
+
+
+def _check_once(path: Path, names: list[str], where: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(path, f"gives {', '.join(twice)} more than once{where}.", "Keep one of them.")
 
 
 def _check_element(path: Path, element: ElementTree.Element, where: str) -> None:

@@ -25,7 +25,8 @@ import numpy as np
 
 from bundle.errors import InputError, naming
 from bundle.geometry import ConeBeamGeometry, circular
-from bundle.scanners.units import check_millimetres, millimetres_per_unit
+from bundle.plausible import check_millimetres, check_radians
+from bundle.scanners.units import millimetres_per_unit
 from bundle.scanners.yaml_dialects import DIALECTS, Dialect
 from bundle.small_files import read_text
 from bundle.yaml_text import parse_yaml
@@ -40,7 +41,6 @@ _OTHER_KEYS = {  # known not to change the training projections' geometry
     *("accuracy", "filter", "n_proj", "numVal", "randomAngle", "convert", "normalize"),
     *("rescale_slope", "rescale_intercept", "noise", "possion_noise", "gaussian_noise"),
 }
-_MAX_ANGLE_RAD = 4 * np.pi
 _MAX_VIEWS = 100_000
 
 
@@ -289,10 +289,7 @@ def _check_angles(name: str, values: Any) -> np.ndarray:
         angles = angles[:, 0]  # TIGRE's Euler angles about z, y, z
     if angles.ndim != 1 or angles.size == 0 or not np.isfinite(angles).all():
         raise InputError(name, f"is {_show(values)}.", "Give one finite number per view, in radians, about z alone.")
-    if np.abs(angles).max() > _MAX_ANGLE_RAD:
-        raise InputError(
-            name, f"reaches {np.abs(angles).max():g}: are these degrees?", "Give angles_rad, the angles in radians."
-        )
+    check_radians(name, angles)
     return angles
 
 

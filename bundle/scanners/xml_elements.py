@@ -13,13 +13,16 @@ from bundle.errors import InputError
 __all__ = ["element_name", "element_number", "parse_xml"]
 
 _LARGEST_BYTES = 200_000_000
+_DEEPEST = 50  # elements in each other; geometries have fewer than ten
+_LARGEST_ANGLE_DEG = 36_000.0
 
 
 def parse_xml(path: Path) -> ElementTree.Element:
     """The root element of a well-formed file without entities of its own.
 
     Raises:
-        InputError: when the file is missing, is no XML, or declares entities, which could expand without limit.
+        InputError: when the file is missing, is no XML, nests its elements deeply, or declares entities, which could
+            expand without limit.
     """
     if not path.is_file():
         raise InputError(path, "does not exist, or is no file.", "Check the path.")
@@ -32,6 +35,19 @@ def parse_xml(path: Path) -> ElementTree.Element:
 
     entities = expat.ParserCreate()
     entities.EntityDeclHandler = refuse
+    depth = 0
+
+    def enter(*_: object) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEEPEST:
+            raise InputError(path, f"has more than {_DEEPEST} elements in each other.", "Give a scan's geometry.")
+
+    def leave(_: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    entities.StartElementHandler, entities.EndElementHandler = enter, leave
     try:
         entities.Parse(content, True)
         return ElementTree.fromstring(content)
@@ -50,17 +66,19 @@ def element_number(path: Path, element: ElementTree.Element, where: str = "") ->
     """The finite number that an element holds.
 
     Raises:
-        InputError: when it holds anything else.
+        InputError: when it holds anything else, or is an angle of more than a hundred turns.
     """
     text = (element.text or "").strip()
     try:
         number = float(text)
     except ValueError:
         number = np.nan
-    if not np.isfinite(number):
+    if not np.isfinite(number) or len(element):
         raise InputError(
             path,
             f"has {element_name(element)} = {text[:40]!r}{where}.",
             "Write a finite number, with a point before decimals.",
         )
+    if "angle" in element_name(element).lower() and abs(number) > _LARGEST_ANGLE_DEG:
+        raise InputError(path, f"has {element_name(element)} = {number:g}{where}.", "Give degrees.")
     return number
