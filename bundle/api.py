@@ -41,6 +41,7 @@ def reconstruct(
     options: dict[str, Any] | None = None,
     mu_water_per_mm: float = MU_WATER_PER_MM,
     device: str | None = None,
+    check_projections: bool = True,
 ) -> np.ndarray:
     """Reconstructs a volume from cone-beam projections; what ``python -m bundle reconstruct`` does, without files.
 
@@ -57,6 +58,7 @@ def reconstruct(
         options: of a method without a network, such as {"iterations": 20}.
         mu_water_per_mm: attenuation of water per mm at the beam's effective energy, which makes HU.
         device: such as "cpu" or "cuda:0"; CUDA where there is one if None.
+        check_projections: refuse values that are probably no line integrals of a scan, such as equal views.
 
     Returns:
         [x, y, z] float32 HU, to the patient's left, back and head; voxel [i, j, k] is at geometry.volume_affine.
@@ -73,7 +75,13 @@ def reconstruct(
     if photons is not None and refine is None:
         raise InputError("photons", "has no effect by itself.", "Give it with refine, or leave it out.")
     values = np.ascontiguousarray(projections, dtype=np.float32)
-    data = ProjectionSet(values, geometry, quantity="attenuation", mu_water_per_mm=mu_water_per_mm)
+    data = ProjectionSet(
+        values,
+        geometry,
+        quantity="attenuation",
+        mu_water_per_mm=mu_water_per_mm,
+        check_projections=check_projections,
+    )
     data.check("projections")
     shape = geometry.volume_shape if output_shape is None else sizes("output_shape", output_shape, 3, int)
     where = parse_device(device)

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from bundle.errors import InputError
 
-__all__ = ["available_gb", "check_memory"]
+__all__ = ["available_gb", "check_memory", "unpacks_too_far"]
 
 _CGROUPS = (  # limit and use of the group of processes that this one is in
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
 _UNKNOWN_GB = 4.0  # where neither Linux nor a container tells
+_UNSUSPECTED_BYTES = 2**28
+_MOST_SHRUNK = 100  # of images and numbers, measured or simulated
 
 
 def available_gb() -> float:
@@ -41,6 +43,11 @@ def check_memory(wanted_bytes: float, source: object, what: str, remedy: str) ->
     there = available_gb()
     if wanted_bytes > there * 1e9:
         raise InputError(source, f"{what} {wanted_bytes / 1e9:.3g} GB, and {there:.3g} GB of memory are free.", remedy)
+
+
+def unpacks_too_far(unpacked_bytes: float, packed_bytes: float) -> bool:
+    """Whether data say that they unpack to so much more than they take that they are made to fill the memory."""
+    return unpacked_bytes > max(_UNSUSPECTED_BYTES, _MOST_SHRUNK * packed_bytes)
 
 
 def _free_of_machine_gb() -> float:

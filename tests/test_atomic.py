@@ -71,7 +71,7 @@ def test_really_full_disk(tmp_path, monkeypatch, scan, kind):
         elif kind == "nifti":
             write_hu(np.random.RandomState(0).normal(0, 500, (60, 60, 60)), np.eye(4), tmp_path / "out.nii.gz")
         else:
-            data = ProjectionSet(np.zeros((1, 24, 32), np.float32), scan.geometry([0.0]))
+            data = ProjectionSet(np.eye(24, 32, dtype=np.float32)[None], scan.geometry([0.0]))
             write_projections(data, tmp_path / "scan.npz")
 
     with pytest.raises(InputError, match="disk is full"):

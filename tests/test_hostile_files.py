@@ -93,7 +93,8 @@ def test_listings_of_any_other_form(content):
 def arrays(tmp_path_factory) -> dict[str, np.ndarray]:
     """A sound projection file's arrays."""
     path = tmp_path_factory.mktemp("sound") / "scan.npz"
-    write_projections(ProjectionSet(np.ones((3, 4, 5), np.float32), GEOMETRY), path)
+    values = np.random.RandomState(2).rand(3, 4, 5).astype(np.float32)
+    write_projections(ProjectionSet(values, GEOMETRY), path)
     with np.load(path) as file:
         return {name: file[name] for name in file.files}
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
+from bundle.memory_bound import unpacks_too_far
+
 __all__ = ["read_npz"]
 
 MOST_BYTES = 2**36
@@ -31,11 +33,15 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         The arrays by their names.
 
     Raises:
-        ValueError: when an array says that it is larger than it is, or all are too large.
+        ValueError: when an array says that it is larger than it is, is there twice or unpacks to far more than it
+            takes, or all are too large.
         Exception: of many other kinds, when the archive is damaged.
     """
     with zipfile.ZipFile(path) as archive:
         total = 0
+        names = [member.filename for member in archive.infolist()]
+        if len(set(names)) < len(names):
+            raise ValueError("it holds an array twice")
         for member in archive.infolist():
             total += _checked_bytes(archive, member)
         if total > MOST_BYTES:
@@ -56,4 +62,6 @@ def _checked_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
     possible = member.compress_size * (1 if stored else _MOST_DEFLATED) + _SLACK_BYTES
     if dtype.hasobject or min(shape, default=0) < 0 or start + size != member.file_size or member.file_size > possible:
         raise ValueError(f"{member.filename} is not the array of {shape} {dtype} that it says")
+    if unpacks_too_far(size, member.compress_size):
+        raise ValueError(f"{member.filename} unpacks to {size / 2**30:.1f} GiB from {member.compress_size} bytes")
     return size

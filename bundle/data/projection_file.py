@@ -2,7 +2,8 @@
 
 Entries (docs/geometry.md has the table):
 
-- ``header``: a JSON text with format, version, quantity, hu_window, mu_water_per_mm and the geometry's sizes;
+- ``header``: a JSON text with format, version, quantity, hu_window, mu_water_per_mm, the geometry's
+  sizes, and check_projections, true if missing;
 - ``projections``: [view, v, u] float32;
 - ``source_mm``, ``detector_centre_mm``, ``u_axis``, ``v_axis``: [view, 3] float64, and ``angles_rad`` [view];
 - ``world_to_patient``: [4, 4] float64 rigid map from scan coordinates to the patient's (both LPS, mm);
@@ -31,8 +32,11 @@ from bundle.physics.attenuation import (
     MU_WATER_RANGE_PER_MM,
     attenuation_to_normalised,
     check_log_transformed,
+    normalised_to_attenuation,
     rewindow_normalised,
 )
+from bundle.physics.line_integrals import check_line_integrals
+from bundle.plausible import check_hu_window, check_positions, check_scan
 
 __all__ = ["QUANTITIES", "ProjectionSet", "read_projections", "write_projections"]
 
@@ -55,6 +59,7 @@ class ProjectionSet:
         mu_water_per_mm: attenuation of water at the beam's effective energy, for attenuation.
         world_to_patient: [4, 4] map from scan to patient coordinates (LPS mm).
         provenance: what made them: plain values.
+        check_projections: refuse values that are probably no line integrals of a scan, such as equal views.
     """
 
     projections: np.ndarray
@@ -64,26 +69,33 @@ class ProjectionSet:
     mu_water_per_mm: float = MU_WATER_PER_MM
     world_to_patient: np.ndarray = field(default_factory=lambda: np.eye(4))
     provenance: dict[str, Any] = field(default_factory=dict)
+    check_projections: bool = True
 
     def check(self, source: object) -> None:
         """Refuses contents that contradict each other.
 
         Raises:
             InputError: when count or size of the projections disagree with the geometry, the angles with the source
-                positions, values are not finite or not log-transformed, or the quantity is unknown.
+                positions, values are not finite or not log-transformed, a length, a position or the HU window is no
+                scanner's, or the quantity is unknown; with check_projections as
+                :func:`bundle.physics.line_integrals.check_line_integrals`.
         """
         expected = (self.geometry.num_views, *self.geometry.detector_shape)
         if self.projections.shape != expected:
             raise InputError(
                 source,
                 f"has projections of shape {self.projections.shape} where its geometry says {expected} (view, v, u).",
-                "Make both describe the same views and pixels.",
+                "Exchange rows and columns in one of them."
+                if self.projections.shape == (expected[0], expected[2], expected[1])
+                else "Make both describe the same views and pixels.",
             )
         self._check_settings(source)
         if self.quantity not in QUANTITIES:
             raise InputError(source, f"has the quantity {self.quantity!r}.", f"Use one of {QUANTITIES}.")
         check_finite(self.projections, source)
         check_log_transformed(self.projections, source)
+        if self.check_projections:
+            check_line_integrals(self._attenuation(), self.geometry.source_mm, source)
         angles = self.geometry.angles_rad
         if not np.isnan(angles).any():
             actual = np.arctan2(self.geometry.source_mm[:, 1], self.geometry.source_mm[:, 0])
@@ -97,9 +109,18 @@ class ProjectionSet:
                     "Correct the angles, or their unit (radians), or the source positions.",
                 )
 
+    def _attenuation(self) -> np.ndarray:
+        """[view, v, u] attenuation, but for a constant where the HU window does not start at air."""
+        if self.quantity == "attenuation":
+            return self.projections
+        from_air = (-1000.0, self.hu_window[1] - self.hu_window[0] - 1000.0)
+        return normalised_to_attenuation(self.projections, from_air, self.mu_water_per_mm)
+
     def _check_settings(self, source: object) -> None:
-        if len(self.hu_window) != 2 or not self.hu_window[0] < self.hu_window[1]:
-            raise InputError(source, f"has the HU window {list(self.hu_window)}.", "Give two numbers, the lower first.")
+        if not isinstance(self.provenance, dict):
+            raise InputError(source, "has a provenance that is no record.", "See docs/geometry.md for the format.")
+        check_hu_window(source, self.hu_window)
+        check_scan(source, self.geometry)
         if not MU_WATER_RANGE_PER_MM[0] <= self.mu_water_per_mm <= MU_WATER_RANGE_PER_MM[1]:
             raise InputError(
                 source,
@@ -115,6 +136,7 @@ class ProjectionSet:
             raise InputError(
                 source, "has a world_to_patient that is not a rotation and a shift.", "Give a rigid 4 x 4 map in mm."
             )
+        check_positions(source, "the isocentre in the patient (world_to_patient)", matrix[:3, 3])
 
     def normalised(self, hu_window: tuple[float, float]) -> np.ndarray:
         """[view, v, u] normalised projections for the given HU window."""
@@ -143,6 +165,7 @@ def write_projections(data: ProjectionSet, path: str | os.PathLike) -> None:
         "hu_window": [float(v) for v in data.hu_window],
         "mu_water_per_mm": float(data.mu_water_per_mm),
         "provenance": data.provenance,
+        "check_projections": data.check_projections,
         **{name: list(getattr(data.geometry, name)) for name in _SIZES},
     }
     arrays = {
@@ -167,7 +190,7 @@ def read_projections(path: str | os.PathLike) -> ProjectionSet:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(path, "does not exist.", "Check the path.")
+        raise InputError(path, "does not exist, or is no file.", "Check the path.")
     try:
         arrays = read_npz(path)
     except Exception as error:  # damaged archives raise a dozen kinds, zlib's and tokenize's among them
@@ -191,6 +214,7 @@ def read_projections(path: str | os.PathLike) -> ProjectionSet:
             )
         sizes = {name: header[name] for name in _SIZES}
         settings = {name: header[name] for name in ("quantity", "provenance")}
+        settings["check_projections"] = header.get("check_projections", True) is not False
         settings["mu_water_per_mm"] = float(header["mu_water_per_mm"])
         settings["hu_window"] = tuple(float(v) for v in header["hu_window"])
     except InputError:
@@ -206,8 +230,10 @@ def read_projections(path: str | os.PathLike) -> ProjectionSet:
     vectors: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
     with naming(path):
         geometry = ConeBeamGeometry(**vectors, **sizes)
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused
+        projections = arrays["projections"].astype(np.float32)
     data = ProjectionSet(
-        projections=arrays["projections"].astype(np.float32),
+        projections=projections,
         geometry=geometry,
         world_to_patient=arrays["world_to_patient"],
         **settings,

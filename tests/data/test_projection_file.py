@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bundle.data.projection_file import ProjectionSet, read_projections, write_projections
+from bundle.data.projection_file import ProjectionSet, _checksum, read_projections, write_projections
 from bundle.errors import InputError
 from bundle.physics.attenuation import normalised_to_attenuation
 
@@ -99,6 +100,15 @@ def test_damaged_files(tmp_path, data, changes, message):
         (lambda d: replace(d, projections=np.exp(-d.projections)), "transmissions"),
         (lambda d: replace(d, quantity="density"), "density"),
         (lambda d: replace(d, hu_window=(5.0, 5.0)), "HU window"),
+        (lambda d: replace(d, hu_window=(-1e300, 1e300)), "HU window"),
+        (lambda d: replace(d, hu_window=(0.0, 1e-300)), "HU window"),
+        (lambda d: replace(d, geometry=replace(d.geometry, pixel_mm=(1e9, 1e9))), "pixel_mm 1e.09 .*in millimetres"),
+        (lambda d: replace(d, geometry=replace(d.geometry, voxel_mm=(1e-9,) * 3)), "voxel_mm 1e-09 .too small"),
+        (lambda d: replace(d, world_to_patient=shifted_by(1e30)), "isocentre in the patient .world_to_patient. at 1e"),
+        (lambda d: replace(d, provenance=["simulate"]), "provenance that is no record"),
+        (lambda d: replace(d, projections=-d.projections), "is the minus of -ln"),
+        (lambda d: replace(d, projections=d.projections * [[[1]], [[0]], [[1]]]), "nothing but 0 in view 1"),
+        (lambda d: replace(d, projections=d.projections.swapaxes(1, 2)), "Exchange rows and columns"),
         (lambda d: replace(d, mu_water_per_mm=0.2), "per millimetre"),
         (lambda d: replace(d, world_to_patient=np.full((4, 4), np.nan)), "world_to_patient"),
         (lambda d: replace(d, world_to_patient=np.diag([2.0, 1, 1, 1])), "world_to_patient"),
@@ -119,6 +129,47 @@ def test_unreadable_files(tmp_path):
         read_projections(tmp_path / "text.npz")
     with pytest.raises(InputError, match="cannot be written"):
         write_projections(ProjectionSet(np.zeros((1, 2, 2)), None), tmp_path / "scan.npy")  # type: ignore[arg-type]
+
+
+def shifted_by(mm: float) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[0, 3] = mm
+    return matrix
+
+
+def test_suspected_projections_can_be_kept(tmp_path, data):
+    """What is said when they are written holds when they are read, too."""
+    odd = replace(data, projections=np.zeros_like(data.projections), check_projections=False)
+    write_projections(odd, tmp_path / "scan.npz")
+    assert read_projections(tmp_path / "scan.npz").check_projections is False
+    write_projections(data, tmp_path / "scan.npz")
+    assert read_projections(tmp_path / "scan.npz").check_projections is True
+
+
+def test_numbers_beyond_single_precision_are_refused(tmp_path, data, recwarn):
+    write_projections(data, tmp_path / "scan.npz")
+    with np.load(tmp_path / "scan.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays["projections"] = arrays["projections"].astype(np.float64) * 1e300
+    arrays["checksum"] = np.array(_checksum(arrays))
+    np.savez(tmp_path / "large.npz", **arrays)
+    with pytest.raises(InputError, match="NaN or infinite"):
+        read_projections(tmp_path / "large.npz")
+    assert not recwarn.list
+
+
+def test_archives_that_would_fill_the_memory_are_refused(tmp_path):
+    np.savez_compressed(tmp_path / "bomb.npz", projections=np.zeros(2**26 + 1, np.float32))
+    with pytest.raises(InputError, match=r"bomb.npz: is not a readable .*projections.npy unpacks to 0.3 GiB from"):
+        read_projections(tmp_path / "bomb.npz")
+
+
+def test_arrays_that_are_there_twice_are_refused(tmp_path, data):
+    write_projections(data, tmp_path / "scan.npz")
+    with zipfile.ZipFile(tmp_path / "scan.npz", "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("angles_rad.npy", archive.read("angles_rad.npy"))
+    with pytest.raises(InputError, match="holds an array twice"):
+        read_projections(tmp_path / "scan.npz")
 
 
 def test_no_damage_escapes_as_another_exception(tmp_path, data):

@@ -99,7 +99,8 @@ def test_stored_projections_are_taken_out_or_refused(scan, tmp_path):
     """Where they are to be simulated, and where they are to have physics that nobody knows them to have."""
     geometry = scan.geometry(scan.candidate_angles_rad[:3])
     path = str(tmp_path / "scan.npz")
-    write_projections(ProjectionSet(np.ones((3, *scan.detector_shape), np.float32), geometry), path)
+    values = 3 * np.random.RandomState(2).rand(3, *scan.detector_shape).astype(np.float32)
+    write_projections(ProjectionSet(values, geometry), path)
     item = {"case": "one", "projections": path}
     loaded = LoadProjectionsd("projections", scan)(item)
     assert loaded["acquisition"] == "stored"
