@@ -11,6 +11,7 @@ from bundle.errors import InputError
 __all__ = ["check_dbase"]
 
 _BLOCK = 32  # bytes of the header and of each column's description
+_WIDTH = 16  # where in it a column's width stands
 
 
 def check_dbase(path: Path, columns: Sequence[str]) -> None:
@@ -34,6 +35,11 @@ def check_dbase(path: Path, columns: Sequence[str]) -> None:
     if header <= _BLOCK or len(content) < header + rows * row or len(content) < described[-1] + _BLOCK:
         raise InputError(path, "is damaged or no dBase file.", "Copy it again from the scanner.")
     names = [content[start : start + 11].split(b"\0")[0].decode("latin-1") for start in described]
+    widths = sum(content[start + _WIDTH] for start in described)
+    if row < 1 + widths:  # one byte marks deleted rows
+        raise InputError(
+            path, f"has rows of {row} bytes for columns of {widths}.", "It is damaged: copy it again from the scanner."
+        )
     missing = [name for name in columns if name not in names]
     if missing:
         raise InputError(path, f"lacks the columns {', '.join(missing)}.", f"It has {', '.join(names)}.")

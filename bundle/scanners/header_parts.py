@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["DamagedError", "Header", "check_length", "stated_pixel"]
+from bundle.memory_bound import unpacks_too_far
+
+__all__ = ["DamagedError", "Header", "check_length", "check_unpacked", "stated_pixel"]
 
 
 @dataclass(frozen=True)
@@ -32,3 +34,9 @@ def check_length(length: int, needed: int) -> None:
     """Refuses a file that is shorter than its header says."""
     if length < needed:
         raise DamagedError(f"{length} bytes where {needed} are needed")
+
+
+def check_unpacked(unpacked: int, packed: int) -> None:
+    """Refuses compressed pixels that would fill the memory from a small file."""
+    if unpacks_too_far(unpacked, packed):
+        raise DamagedError(f"it announces {unpacked / 1e9:.3g} GB of pixels in {packed} bytes")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bundle.data.meta_image import check_meta_image_voxels, read_meta_image_header
 from bundle.errors import InputError
-from bundle.scanners.header_parts import DamagedError, Header, check_length, stated_pixel
+from bundle.scanners.header_parts import DamagedError, Header, check_length, check_unpacked, stated_pixel
 from bundle.scanners.tiff_headers import tiff_header
 from bundle.scanners.varian_headers import hnc_header, hnd_header, xim_header
 
@@ -67,7 +67,7 @@ def _mha_header(path: Path) -> Header:
         next((header.numbers(name) for name in names if name in header.entries), None) for names in _META_LENGTHS
     )
     first = (origin[1], origin[0]) if origin else None
-    check_meta_image_voxels(header)
+    check_unpacked(header.voxel_bytes, check_meta_image_voxels(header).stat().st_size)
     return Header((frames, rows, columns), stated_pixel(spacing[1], spacing[0]) if spacing else None, first)
 
 

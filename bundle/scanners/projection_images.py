@@ -28,7 +28,6 @@ What RTK's own ProjectionsReader does beyond that, and this module does not, eve
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +37,7 @@ import numpy as np
 from bundle.data.meta_image import check_meta_image_voxels, read_meta_image_header
 from bundle.errors import InputError
 from bundle.optional import require
+from bundle.scanners.file_order import in_order
 from bundle.scanners.header_parts import Header
 from bundle.scanners.image_headers import COPY_AGAIN, read_header
 
@@ -95,21 +95,22 @@ def list_projection_files(paths: str | os.PathLike | Iterable[str | os.PathLike]
 
     Args:
         paths: files, whose order is kept; one file; or a folder, from which all files of the one supported format in
-            it are taken, sorted by name with numbers by their value (view2 before view10). Hidden files and other
-            formats' files, such as text and XML, are left aside.
+            it are taken, sorted by :func:`bundle.scanners.file_order.in_order` (view2 before view10, -30.0 before
+            0.25). Hidden files and other formats' files, such as text and XML, are left aside.
 
     Returns:
         The format's short name and the files.
 
     Raises:
-        InputError: when a file is missing, none is of a supported format, or there are several formats.
+        InputError: when a file is missing, none is of a supported format, there are several formats, or the order of
+            a folder's names is not clear.
     """
     if isinstance(paths, (str, os.PathLike)):
         place = Path(paths)
         source = str(place)
         if place.is_dir():
             names = (p for p in place.iterdir() if p.is_file() and not p.name.startswith("."))
-            files = sorted((p for p in names if p.suffix.lower() in _FORMATS), key=_natural)
+            files = in_order(place, [p for p in names if p.suffix.lower() in _FORMATS])
             remedy = f"Give a folder with files that end in {', '.join(_FORMATS)}."
         else:
             files, remedy = [place], ""
@@ -187,11 +188,6 @@ def read_projection_headers(
         if len(files) > 1 and header.shape[0] > 1:
             raise InputError(path, f"holds {header.shape[0]} views.", "Give one stack alone, or files of one view.")
     return kind, files, replace(first, shape=(len(files) if len(files) > 1 else first.shape[0], *first.shape[1:]))
-
-
-def _natural(path: Path) -> tuple[list, str]:
-    """Sorts runs of digits by value; the name itself settles ties such as 1 and 01."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"([0-9]+)", path.name)], path.name
 
 
 def _read_pixels(kind: str, files: Sequence[Path]) -> np.ndarray:

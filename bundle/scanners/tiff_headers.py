@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from bundle.errors import InputError
-from bundle.scanners.header_parts import DamagedError, Header, stated_pixel
+from bundle.scanners.header_parts import DamagedError, Header, check_length, check_unpacked, stated_pixel
 
 __all__ = ["tiff_header"]
 
 _TIFF_WIDTH, _TIFF_LENGTH, _TIFF_BITS, _TIFF_COLOURS, _TIFF_SAMPLES, _TIFF_TILE = 256, 257, 258, 262, 277, 322
+_TIFF_COMPRESSION, _TIFF_STRIPS, _TIFF_STRIP_BYTES = 259, 273, 279
 _TIFF_ORIENTATION, _TIFF_X, _TIFF_Y, _TIFF_UNIT, _TIFF_NUMBERS = 274, 282, 283, 296, 339
 _TIFF_DEFAULTS_DPI = (1.0, 72.0, 96.0, 300.0)  # what programs write when they know nothing
 
@@ -46,12 +47,17 @@ def tiff_header(path: Path) -> Header:
     if mm and min(resolution) > 0 and not any(np.isclose(25.4 / mm * r, _TIFF_DEFAULTS_DPI).any() for r in resolution):
         pixel = stated_pixel(*(mm / r for r in resolution))
     rows, columns = sizes.pop()
+    for page in pages:
+        if page.get(_TIFF_COMPRESSION, 1) == 1:
+            check_length(int(page[_TIFF_STRIP_BYTES]), int(rows * columns * page.get(_TIFF_BITS, 1)) // 8)
+    check_unpacked(int(len(pages) * rows * columns * first.get(_TIFF_BITS, 1)) // 8, path.stat().st_size)
     return Header((len(pages), int(rows), int(columns)), pixel)
 
 
 def _tiff_pages(path: Path) -> list[dict[int, float]]:
-    """Numbers in the tags of every page (TIFF 6.0 and BigTIFF); of lists only the first number."""
+    """Numbers in the tags of every page (TIFF 6.0 and BigTIFF); of lists the first number, of strips' bytes the sum."""
     pages: list[dict[int, float]] = []
+    length = path.stat().st_size
     with path.open("rb") as file:
 
         def read(code: str, position: int) -> tuple:
@@ -74,18 +80,30 @@ def _tiff_pages(path: Path) -> list[dict[int, float]]:
             seen.add(page)
             (count,) = read(count_code, page)
             start = page + struct.calcsize(count_code)
-            tags = {}
+            tags: dict[int, float] = {}
+            strips: dict[int, tuple[int, ...]] = {_TIFF_STRIPS: (), _TIFF_STRIP_BYTES: ()}
             for position in range(start, start + count * entry_bytes, entry_bytes):
                 tag, kind, number = read(f"HH{offset}", position)
                 code = {3: "H", 4: "I", 5: "2I", 16: "Q"}.get(kind)
+                if tag in tags:
+                    raise DamagedError(f"page {len(pages)} has the tag {tag} twice")
                 if code is None or number < 1:
                     continue
                 inline = number * struct.calcsize(order + code) <= struct.calcsize(order + offset)
                 value = position + 4 + struct.calcsize(order + offset)
-                numbers = read(code, value if inline else read(offset, value)[0])
+                start_of_values = value if inline else read(offset, value)[0]
+                if tag in strips:
+                    check_length(length, number * struct.calcsize(order + code))
+                    strips[tag] = read(f"{number}{code}", start_of_values)
+                numbers = read(code, start_of_values)
                 tags[tag] = numbers[0] / numbers[1] if kind == 5 and numbers[1] else numbers[0]
             if not {_TIFF_WIDTH, _TIFF_LENGTH} <= tags.keys():
                 raise DamagedError(f"page {len(pages)} has no size")
+            starts, counts = strips.values()
+            if len(starts) != len(counts):
+                raise DamagedError(f"page {len(pages)} has {len(starts)} strips of pixels and {len(counts)} lengths")
+            check_length(length, max((sum(strip) for strip in zip(starts, counts)), default=0))
+            tags[_TIFF_STRIP_BYTES] = sum(counts)
             pages.append(tags)
             (page,) = read(offset, start + count * entry_bytes)
     if not pages:

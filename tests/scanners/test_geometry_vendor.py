@@ -156,6 +156,11 @@ def test_synergy_without_what_it_needs_is_refused(tmp_path):
     frames.write_bytes(frames.read_bytes()[:-10])
     with pytest.raises(InputError, match=r"FRAME\.DBF: is damaged or no dBase file"):
         read_geometry_vendor(frames, "elekta-synergy", *SIZES, dicom_uid="1.2.4")
+    content = bytearray(write_synergy(tmp_path, [("8", 1.0, 2.0, 3.0)]).read_bytes())
+    content[32 + 16] = 200
+    frames.write_bytes(content)
+    with pytest.raises(InputError, match=r"FRAME\.DBF: has rows of 53 bytes for columns of 246"):
+        read_geometry_vendor(frames, "elekta-synergy", *SIZES, dicom_uid="1.2.4")
     (tmp_path / "IMAGE.DBF").unlink()
     with pytest.raises(InputError, match=r"has no IMAGE\.DBF"):
         read_geometry_vendor(frames, "elekta-synergy", *SIZES, dicom_uid="1.2.4")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import struct
 
 import numpy as np
 import pytest
@@ -392,3 +394,63 @@ def _only_itk(module: str, package: str):
     if module == "itk":
         return object()
     raise ImportError(f"pip install {package}")
+
+
+def set_tag(path, tag: int, number: int) -> None:
+    """Changes the number in every entry of a tag (of 16 or 32 bits, alone in its entry)."""
+    content = bytearray(path.read_bytes())
+    (start,) = struct.unpack_from("<I", content, 4)
+    while start:
+        (count,) = struct.unpack_from("<H", content, start)
+        for position in range(start + 2, start + 2 + 12 * count, 12):
+            if struct.unpack_from("<H", content, position)[0] == tag:
+                struct.pack_into("<HI", content, position + 2, 4, 1)
+                struct.pack_into("<I", content, position + 8, number)
+        (start,) = struct.unpack_from("<I", content, start + 2 + 12 * count)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("tag", "number", "problem"),
+    [
+        (257, 10, "252 bytes where 280 are needed"),
+        (258, 32, "252 bytes where 504 are needed"),
+        (273, 10**6, r"\d+ bytes where 1000252 are needed"),
+        (279, 251, "251 bytes where 252 are needed"),
+        (273, 2**32 - 1, "are needed"),
+    ],
+    ids=["more rows", "wider numbers", "pixels beyond the end", "fewer bytes", "far beyond"],
+)
+def test_tiffs_whose_sizes_disagree_are_refused(tmp_path, stack, tag, number, problem):
+    write_tiffs(tmp_path, stack[:1], ["a.tif"])
+    set_tag(tmp_path / "a.tif", tag, number)
+    with pytest.raises(InputError, match=f"a.tif: is damaged or no tiff image .*{problem}"):
+        read_projection_images(tmp_path)
+
+
+def test_pixels_that_would_fill_the_memory_are_refused(tmp_path, stack):
+    write_tiffs(tmp_path, stack[:1], ["a.tif"], compression="zlib")
+    for tag in (256, 257):
+        set_tag(tmp_path / "a.tif", tag, 50_000)
+    with pytest.raises(InputError, match=r"a.tif: .* announces 5 GB of pixels in \d+ bytes"):
+        read_projection_headers(tmp_path)
+    path = tmp_path / "b.mha"
+    itk.imwrite(itk.image_from_array(stack), str(path), compression=True)
+    path.write_bytes(path.read_bytes().replace(b"DimSize = 14 9 3", b"DimSize = 14000 90000 3"))
+    with pytest.raises(InputError, match=r"b.mha: .* announces 7.56 GB of pixels in \d+ bytes"):
+        read_projection_headers(path)
+
+
+def test_devices_and_pipes_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "a.tif")
+    (tmp_path / "b.tif").symlink_to("/dev/zero")
+    for path in (tmp_path / "a.tif", tmp_path / "b.tif"):
+        with pytest.raises(InputError, match="does not exist, or is no file"):
+            read_projection_images(path)
+    with pytest.raises(InputError, match="has no projection images"):
+        read_projection_images(tmp_path)
+
+
+def test_views_named_by_their_angles_come_in_order(tmp_path, stack):
+    write_tiffs(tmp_path, stack, ["angle_-180.0.tif", "angle_-30.0.tif", "angle_0.25.tif"])
+    np.testing.assert_array_equal(read_projection_images(tmp_path).values, stack)
