@@ -31,6 +31,7 @@ def import_scan(
     volume_centre_mm: Sequence[float] | None = None,
     world_to_patient: Sequence[Sequence[float]] | None = None,
     geometry_options: Mapping[str, Any] | None = None,
+    check_projections: bool = True,
     overwrite: bool = False,
 ) -> None:
     """Imports a scanner's projections and geometry into a projection file; docs/own-scanner.md explains every step.
@@ -45,7 +46,7 @@ def import_scan(
         i0: counts without an object, one number or one per view.
         flat: open-field images: file, folder or list.
         dark: images without X-rays: file, folder or list; or one number.
-        bad_pixels: image that is not zero at bad pixels, or "find" to look for them in flat and dark.
+        bad_pixels: image that is not zero at bad pixels, or "find" to look for them in flat, dark and views.
         air_region: pixels "[v0,v1,u0,u1]" that see only air in every view.
         minimum_counts: least counts before the logarithm.
         inverted: true if images hold 65536 - counts, as Elekta's .his do; must be said for .his.
@@ -56,6 +57,7 @@ def import_scan(
         volume_centre_mm: centre of the volume.
         world_to_patient: 4 x 4 map from the scan's axes to the patient's (LPS, mm).
         geometry_options: options of the geometry's reader, as "{'row_direction':'+z'}".
+        check_projections: refuse values that are probably no scan's, such as equal views or dead rows.
         overwrite: replace an existing output.
     """
     from bundle.data.projection_file import write_projections
@@ -77,6 +79,7 @@ def import_scan(
         volume_centre_mm=volume_centre_mm,
         world_to_patient=world_to_patient,
         geometry_options=geometry_options,
+        check_projections=check_projections,
     )
     write_projections(data, path)
     made, scan = data.provenance, data.geometry

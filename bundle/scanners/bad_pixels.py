@@ -9,7 +9,7 @@ import numpy as np
 from bundle.errors import InputError
 from bundle.optional import require
 
-__all__ = ["detector_image", "find_bad_pixels", "good_pixels", "inpainting"]
+__all__ = ["detector_image", "find_bad_pixels", "good_pixels", "inpainting", "pixels_without_counts"]
 
 _LOCAL_PIXELS = 5
 _LEAST_RELATIVE_SIGMA = 5e-3  # even without noise, borders and slopes differ from their median
@@ -51,6 +51,25 @@ def find_bad_pixels(flat: np.ndarray, dark: np.ndarray | float | None = None, th
     # A live pixel among dead ones has no normal neighbour to be judged by.
     sigma = 1.4826 * float(np.median(np.abs(alive - np.median(alive)))) if alive.size else 0.0
     return dead | (np.abs(relative) > threshold * max(sigma, _LEAST_RELATIVE_SIGMA))
+
+
+def pixels_without_counts(
+    counts: np.ndarray, dark: np.ndarray | float | None = None, minimum_counts: float = 1.0
+) -> np.ndarray:
+    """Finds pixels that no view has counts in: dead ones, or those that something covers in every view.
+
+    Args:
+        counts: [view, v, u] raw counts.
+        dark: counts without X-rays, [v, u] or one number.
+        minimum_counts: counts - dark up to which there are none.
+
+    Returns:
+        [v, u] bool, true without counts; false everywhere for a single view, where the object may be opaque.
+    """
+    if len(counts) < 2:
+        return np.zeros(counts.shape[1:], bool)
+    brightest = np.max(counts, axis=0)
+    return ~(brightest - (0.0 if dark is None else dark) > minimum_counts)
 
 
 def good_pixels(bad_pixels: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:

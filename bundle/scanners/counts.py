@@ -8,12 +8,14 @@ Detector lag is left alone: the afterglow of earlier views can only be taken out
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from bundle.errors import InputError
-from bundle.scanners.bad_pixels import detector_image, good_pixels, inpainting
+from bundle.physics.line_integrals import GO_ON
+from bundle.scanners.bad_pixels import detector_image, good_pixels, inpainting, pixels_without_counts
 
 __all__ = ["counts_to_attenuation", "elekta_counts"]
 
@@ -21,6 +23,8 @@ _TOLERATED_FRACTION = 1e-3  # of pixels that may break a rule: particles and def
 _TOLERATED_TRANSMISSION = 1.05
 _LEAST_TRANSMISSION = 1e-3  # of the brightest pixel
 _NOISE_SIGMAS = 5.0
+_LARGEST_CLIPPED_FRACTION = 0.01  # of pixels that hold the largest count
+_UNATTENUATED = 0.01  # line integral of air without noise, at most
 _LARGEST_ATTENUATION = 20.0  # 2e-9 of the photons: less than any detector counts
 
 
@@ -33,6 +37,7 @@ def counts_to_attenuation(
     air_region: tuple[int, int, int, int] | None = None,
     minimum_counts: float = 1.0,
     source: object = "projections",
+    check_projections: bool = True,
 ) -> np.ndarray:
     """Converts raw counts to line integrals, p = -ln((counts - dark) / (unattenuated - dark)).
 
@@ -53,6 +58,7 @@ def counts_to_attenuation(
         air_region: pixels (v0, v1, u0, u1), v0 <= v < v1 and u0 <= u < u1, that see only air in every view.
         minimum_counts: least value of counts - D before the logarithm.
         source: what to name in messages.
+        check_projections: refuse counts that are probably a damaged scan's, see below.
 
     Returns:
         [view, v, u] float32 line integrals, without unit.
@@ -62,7 +68,8 @@ def counts_to_attenuation(
             finite or already log-transformed; when, among pixels that are not marked bad, flat or I0 is not above
             dark, more than 0.1 % of all pixels lie more than 5 sqrt(D + 1) below dark or have a transmission above
             1.05 + 5 / sqrt(unattenuated), the brightest one has less than 0.001, or more than half of a view is at or
-            below minimum_counts.
+            below minimum_counts; and with check_projections, when more than 0.1 % of them or a whole row or column
+            have no counts in any view, or more than 1 % of all are at the detector's ceiling.
     """
     counts = np.asarray(counts)
     if counts.ndim != 3 or 0 in counts.shape:
@@ -114,6 +121,9 @@ def counts_to_attenuation(
             f"is nowhere brighter than {brightest:.2g} of the unattenuated counts.",
             "Check the scale of i0 or flat, and that the values are not log-transformed already.",
         )
+    if check_projections:
+        _check_dead(pixels_without_counts(counts, offset, minimum_counts) & good, good, source)
+        _check_ceiling(counts, good, attenuation, i0 is not None, source)
     return attenuation
 
 
@@ -164,6 +174,53 @@ def _check_counts(counts: np.ndarray, good: np.ndarray, source: object) -> None:
         raise InputError(source, f"has negative counts, down to {least:.6g}.", "Give raw counts, before any offset.")
 
 
+def _check_dead(dead: np.ndarray, good: np.ndarray, source: object) -> None:
+    """Refuses lines and many pixels without counts, which become dense where nothing is."""
+    lines = [
+        f"{name} {line}"
+        for axis, name in ((1, "row"), (0, "column"))
+        for line in np.flatnonzero((dead | ~good).all(axis=axis) & dead.any(axis=axis))
+    ]
+    count = int(np.count_nonzero(dead))
+    if lines or count > _TOLERATED_FRACTION * np.count_nonzero(good):
+        raise InputError(
+            source,
+            f"has {count} pixels without counts in any view{f' ({lines[0]})' if lines else ''}, so they are dead.",
+            f'Mark them in bad_pixels, or look for them with bad_pixels "find", {GO_ON} the object hides them.',
+        )
+
+
+def _check_ceiling(
+    counts: np.ndarray,
+    good: np.ndarray,
+    attenuation: np.ndarray,
+    air_is_stated: bool,
+    source: object,
+) -> None:
+    """Refuses counts that many pixels share as their largest: the detector counts no further.
+
+    Whole numbers without noise are the same wherever there is air, too, but there their attenuation is zero. A full
+    scale of bits is believed to be air only where I0 is stated, not measured with the same detector.
+    """
+    ceiling = max(float(view[good].max()) for view in counts)
+    may_be_air = air_is_stated or not math.log2(ceiling + 1).is_integer()
+    clipped = whole = 0
+    for view, image in enumerate(counts):
+        at_ceiling = (image == ceiling) & good
+        if may_be_air:
+            at_ceiling &= np.abs(attenuation[view]) > _UNATTENUATED
+        clipped += int(np.count_nonzero(at_ceiling))
+        whole += int(np.count_nonzero((image == np.floor(image)) & good))
+    total = len(counts) * np.count_nonzero(good)
+    if whole == total and _LARGEST_CLIPPED_FRACTION * total < clipped < total:
+        raise InputError(
+            source,
+            f"has {ceiling:g} counts, its largest, in {100 * clipped / total:.0f} % of its pixels: the detector is "
+            "saturated.",
+            f"Take the scan with less exposure, {GO_ON} what is cut off does not matter.",
+        )
+
+
 def _unattenuated(
     views: int,
     offset: np.ndarray,
@@ -199,8 +256,11 @@ def _unattenuated(
         field = detector_image("flat", flat, offset.shape, good) - offset
         dead = np.count_nonzero(~(field > 0) & good)
         if dead:
+            exchanged = 2 * dead > np.count_nonzero(good)
             raise InputError(
-                "flat", f"is not above dark in {dead} pixels that are not marked bad.", "Mark them: find_bad_pixels."
+                "flat",
+                f"is not above dark in {dead} pixels that are not marked bad.",
+                "Are flat and dark exchanged?" if exchanged else "Mark them: find_bad_pixels.",
             )
         field = np.where(good, field, 1.0)
     if air_region is None:

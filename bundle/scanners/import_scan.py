@@ -46,6 +46,7 @@ def import_scan(
     volume_centre_mm: Sequence[float] | None = None,
     world_to_patient: Sequence[Sequence[float]] | None = None,
     geometry_options: Mapping[str, Any] | None = None,
+    check_projections: bool = True,
 ) -> ProjectionSet:
     """Reads a scan: images, geometry, and the logarithm of the counts.
 
@@ -70,6 +71,8 @@ def import_scan(
         volume_centre_mm: centre of the volume.
         world_to_patient: [4, 4] rigid map from the scan's axes to the patient's (both LPS, mm); unknown if None.
         geometry_options: options of the geometry's reader, such as {"row_direction": "+z"} for YAML.
+        check_projections: refuse values that are probably no scan's, such as equal views, air that is not near zero,
+            and pixels without counts in any view.
 
     Returns:
         The scan as attenuation, with the inputs' checksums and everything that was applied in its provenance.
@@ -109,7 +112,7 @@ def import_scan(
     images = read_projection_images(files)
     source = files[0].parent if len(files) > 1 else files[0]
     if quantity == "counts":
-        values, applied = calibration.attenuation(images, source, picked)
+        values, applied = calibration.attenuation(images, source, picked, check_projections)
     else:
         values, applied = images.values if picked is None else images.values[picked], None
     provenance = {
@@ -135,6 +138,7 @@ def import_scan(
         mu_water_per_mm=MU_WATER_PER_MM if mu_water_per_mm is None else float(mu_water_per_mm),
         world_to_patient=_matrix(world_to_patient),
         provenance=provenance,
+        check_projections=check_projections,
     )
     data.check(source)
     return data

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from bundle.errors import InputError
-from bundle.scanners.bad_pixels import find_bad_pixels
+from bundle.scanners.bad_pixels import find_bad_pixels, pixels_without_counts
 from bundle.scanners.counts import counts_to_attenuation, elekta_counts
 
 VIEWS, V, U = 4, 30, 44
@@ -327,3 +327,55 @@ def test_elekta_counts():
     assert elekta_counts(stored).dtype == np.float32
     with pytest.raises(InputError, match="stored: has values from -1 to 5"):
         elekta_counts(np.array([-1.0, 5.0]))
+
+
+@pytest.mark.parametrize(
+    ("dead", "told"),
+    [
+        (np.s_[:, 8], r"44 pixels without counts in any view \(row 8\)"),
+        (np.s_[:, :, 17], r"30 pixels without counts in any view \(column 17\)"),
+        (np.s_[:, :15, 22:], "330 pixels"),
+    ],
+    ids=["row", "column", "quadrant"],
+)
+def test_dead_pixels_are_told(attenuation, dead, told):
+    counts = np.round(counts_like(attenuation))
+    counts[dead] = 0
+    with pytest.raises(InputError, match=rf"^scan: has {told}.*bad_pixels \"find\".*check_projections"):
+        counts_to_attenuation(counts, i0=30000.0, source="scan")
+    p = counts_to_attenuation(counts, i0=30000.0, check_projections=False)
+    np.testing.assert_allclose(p[dead], np.log(30000))
+    bad = pixels_without_counts(counts)
+    np.testing.assert_array_equal(bad, (counts == 0).all(axis=0))
+    assert bad.sum() == counts[0][dead[1:]].size
+    counts_to_attenuation(counts, i0=30000.0, bad_pixels=bad)
+
+
+def test_single_dead_pixels_and_single_views_are_tolerated(attenuation):
+    counts = counts_like(attenuation)
+    counts[:, 5, 7] = 0
+    counts_to_attenuation(counts, i0=30000.0)
+    counts[:, 8] = 0
+    assert not pixels_without_counts(counts[:1]).any()
+    counts_to_attenuation(counts[:1], i0=30000.0)
+
+
+@pytest.mark.parametrize("options", [{"i0": 30000.0}, {"flat": np.full((V, U), 30000.0)}])
+def test_saturated_air_is_told(attenuation, options):
+    counts = np.round(counts_like(attenuation))
+    counts_to_attenuation(counts, **options)
+    with pytest.raises(InputError, match=r"has 25000 counts, its largest, in \d+ % .*is saturated.*less exposure"):
+        counts_to_attenuation(counts.clip(max=25000), **options)
+    counts_to_attenuation(counts.clip(max=25000), **options, check_projections=False)
+
+
+def test_a_full_scale_in_the_air_region_is_told(attenuation):
+    counts = np.round(2.3 * counts_like(attenuation)).clip(max=65535)
+    with pytest.raises(InputError, match="has 65535 counts, its largest"):
+        counts_to_attenuation(counts, air_region=(3, 25, 0, 5))
+
+
+def test_exchanged_flat_and_dark_are_told(attenuation, flat, dark):
+    counts = dark + (flat - dark) * np.exp(-attenuation)
+    with pytest.raises(InputError, match=r"flat: is not above dark .* Are flat and dark exchanged"):
+        counts_to_attenuation(counts, flat=dark, dark=flat)
