@@ -11,6 +11,7 @@ import numpy as np
 
 from bundle.errors import InputError
 from bundle.optional import require
+from bundle.paths import refuse_special
 
 __all__ = ["is_url", "read_bytes", "read_into"]
 
@@ -30,6 +31,7 @@ def read_bytes(path: str | os.PathLike, end: int | None = None) -> bytes:
         with _told_by_name(path):
             system, name = _system(path)
             return system.cat_file(name, start=0, end=end)
+    refuse_special(path)
     try:
         with open(path, "rb") as file:
             return file.read(-1 if end is None else end)
@@ -56,6 +58,7 @@ def read_into(parts: np.ndarray, path: str | os.PathLike, starts: Sequence[int])
         with _told_by_name(path):
             _read_object(rows, path, starts)
         return
+    refuse_special(path)
     try:
         with open(path, "rb", buffering=0) as file:
             for row, start in zip(rows, starts):

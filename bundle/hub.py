@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from bundle.checksums import file_sha256
 from bundle.errors import InputError
 from bundle.optional import requiring
+from bundle.paths import refuse_special
 
 __all__ = ["WEIGHTS_SUFFIXES", "choose", "weights_file"]
 
@@ -47,6 +48,7 @@ def weights_file(source: str, name: str | None = None, revision: str | None = No
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
             raise InputError(source, "does not exist.", "Give a file, a folder, or a repository as owner/name.")
         path = _downloaded(source, name, revision)
+    refuse_special(path)
     if not zipfile.is_zipfile(path) or path.suffix.lower() != ".zip":  # files of torch.save are zips, too
         yield path
         return

@@ -7,6 +7,7 @@ import stat
 
 from bundle.byte_ranges import is_url, read_bytes
 from bundle.errors import InputError
+from bundle.paths import refuse_special
 
 __all__ = ["MOST_BYTES", "as_text", "check_regular", "read_text"]
 
@@ -30,9 +31,9 @@ def check_regular(path: str | os.PathLike) -> int:
         missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
         told = "does not exist." if missing else f"cannot be read ({getattr(error, 'strerror', None) or error})."
         raise InputError(path, told, "Check the path.") from error
-    if not stat.S_ISREG(found.st_mode):
-        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, a socket or a device"
-        raise InputError(path, f"is {kind}, not a file.", "Give a file.")
+    refuse_special(path)
+    if stat.S_ISDIR(found.st_mode):
+        raise InputError(path, "is a folder, not a file.", "Give a file.")
     return found.st_size
 
 

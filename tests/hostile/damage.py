@@ -78,7 +78,10 @@ def _flip(content: bytes, share: float, bit: int) -> bytes:
 def _zeros(content: bytes, share: float) -> bytes:
     start = int(share * len(content))
     end = min(len(content), start + 64)
-    return content[:start] + bytes(end - start) + content[end:]
+    run = bytes(end - start)
+    if content[start:end] == run:  # they are zeros already
+        run = b"\xff" * (end - start)
+    return content[:start] + run + content[end:]
 
 
 def _loop(path: Path) -> None:
