@@ -45,7 +45,7 @@ def read_text(path: str | os.PathLike) -> str:
     """
     size = 0 if is_url(path) else check_regular(path)
     if size <= MOST_BYTES:
-        content = read_bytes(path, MOST_BYTES + 1)
+        content = read_bytes(path, (size or MOST_BYTES) + 1)
         size = len(content)
     if size > MOST_BYTES:
         raise InputError(path, f"is larger than {MOST_BYTES >> 20} MiB.", "Give the text file that is meant.")

@@ -213,7 +213,7 @@ def test_giant_weights(tmp_path):
     network = torch.nn.Linear(2, 3)
     giant = torch.zeros(1).expand(10**12)
     save_checkpoint({**network.state_dict(), "bias": giant}, tmp_path / "model.pt")
-    with little_memory(), pytest.raises(InputError, match="misshapen bias"):
+    with little_memory(), pytest.raises(InputError, match="holds fewer numbers as bias"):
         load_network(network, tmp_path / "model.pt")
 
 
