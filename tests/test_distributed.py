@@ -92,7 +92,11 @@ def test_validation_in_shares_gives_the_same_figures(tmp_path, worker_env):
     data = tmp_path / "data"
     data.mkdir()
     for case in "abc":
-        hu = (rng.uniform(-200, 400) + rng.normal(0, 200, (12, 11, 10))).clip(-1000, 1500).astype(np.float32)
+        hu = (
+            (rng.uniform(-200, 400) + rng.normal(0, 200, (12, 11, 10)).cumsum(axis=2))
+            .clip(-1000, 1500)
+            .astype(np.float32)
+        )
         hu[0] = -1000
         nib.save(nib.Nifti1Image(hu, np.diag([20.0, 21.0, 22.0, 1.0])), data / f"{case}.nii.gz")
     names = [{"image": f"{case}.nii.gz"} for case in "abc"]
