@@ -71,11 +71,14 @@ class LatticeVolume:
     def _checked(self, numbers: np.ndarray) -> np.ndarray:
         """Stored numbers whose values are those of a volume, which of floating ones only they themselves tell."""
         if numbers.dtype.kind == "f" and numbers.size:
+            if not np.isfinite([numbers.min(), numbers.max()]).all():
+                bad = int(numbers.size - np.isfinite(numbers).sum())
+                raise InputError(self.array.path, f"has {bad} NaN or infinite values.", "Prepare the case again.")
             self._check_range(*self.coding.decode(np.array([numbers.min(), numbers.max()])).tolist())
         return numbers
 
     def _check_range(self, low: float, high: float) -> None:
-        if not (low >= -_BEYOND and high <= 1 + _BEYOND):  # NaN, too
+        if not (low >= -_BEYOND and high <= 1 + _BEYOND):
             raise InputError(
                 self.array.path,
                 f"holds values from {low:.4g} to {high:.4g}, where a volume has 0 to 1.",

@@ -16,6 +16,7 @@ from bundle.inspection.listing import ListedCase
 from bundle.inspection.run import inspect_dataset
 from bundle.inspection.sheets import case_sheet, overview_sheet
 from bundle.tables import read_rows, write_rows
+from bundle.typed_text import text_parsers
 from tests.conftest import ROOT
 from tests.inspection.sets import write_recorded_set
 from tests.prepared.sets import write_phantom
@@ -122,8 +123,7 @@ def test_command_prints_a_line_per_case(prepared, capsys):
 
 @pytest.mark.parametrize("asked", ["[good,cut]", "[good, cut]", "good"])
 def test_cases_as_the_command_line_gives_them(prepared, capsys, asked):
-    """Names such as case-1 or 1.3.6.1 are no Python, so that a list of them arrives as one text."""
-    inspect(str(prepared), cases=asked)
+    inspect(str(prepared), cases=text_parsers(inspect)["cases"](asked))
     shown = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:-1]]
     assert shown == (["good"] if asked == "good" else ["good", "cut"])
 
@@ -136,7 +136,7 @@ def test_names_that_are_not_utf8_are_shown_and_found_in_the_report(prepared, chi
     command = [sys.executable, "-m", "bundle", "inspect", str(prepared)]
     strict = {**child_env, "PYTHONIOENCODING": "utf-8:strict"}
     done = subprocess.run(command, cwd=ROOT, env=strict, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("bad")]
     assert line.startswith("bad\\udcff")
     assert "was not prepared: is empty" in line
