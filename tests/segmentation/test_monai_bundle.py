@@ -291,7 +291,7 @@ def test_nothing_is_saved_wherever_the_saver_stands(folder):
         ({"inferer": {"_target_": "SlidingWindowInferer", "nothing": 1}}, "cannot be used .*nothing"),
         ({"inferer": SimpleInferer()}, "inferer: holds a SimpleInferer, no plain value. Give JSON text"),
         ({"inferer#roi_size": [32, np.float64(3)]}, "roi_size: holds a float64"),
-        ("{'inferer#overlap': 0.3}", "is no JSON"),
+        ("{'inferer#overlap': 0.3}", "no valid JSON"),
         ("[1]", r"is \[1\]"),
         ({1: 2}, "is {1: 2}"),
     ],
