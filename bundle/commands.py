@@ -11,10 +11,11 @@ from bundle.config_text import literal
 from bundle.errors import InputError
 from bundle.fetch_command import fetch_weights
 from bundle.import_command import export_scan, import_scan
-from bundle.inference_files import ROOT, inference_files, inference_network
+from bundle.inference_files import inference_files, inference_network
 from bundle.inspect_command import inspect
 from bundle.items_command import items
 from bundle.nnunet_command import nnunet_export
+from bundle.paths import ROOT
 from bundle.prepare_command import prepare
 
 if TYPE_CHECKING:

@@ -11,16 +11,14 @@ from bundle.config_text import literal
 from bundle.errors import InputError
 from bundle.json_files import read_json_object
 from bundle.network_settings import check_network_settings
+from bundle.paths import ROOT
 from bundle.small_files import check_regular
 
 if TYPE_CHECKING:
     from bundle.networks import DiCE
     from bundle.presets import ScanPreset
 
-__all__ = ["ROOT", "inference_files", "inference_network"]
-
-ROOT = Path(__file__).resolve().parent.parent
-"""The bundle's root, where configs and models are."""
+__all__ = ["inference_files", "inference_network"]
 
 
 def inference_files(

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from bundle.errors import InputError
 
-__all__ = ["is_inside", "is_same", "refuse_special"]
+__all__ = ["ROOT", "is_inside", "is_same", "refuse_special"]
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The bundle's root, where configs and models are."""
 
 
 def is_inside(path: str | os.PathLike, folder: Path) -> bool:

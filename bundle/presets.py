@@ -12,12 +12,13 @@ import numpy as np
 from bundle.errors import InputError
 from bundle.geometry import ConeBeamGeometry, circular
 from bundle.json_files import parse_json_object
+from bundle.paths import ROOT
 from bundle.plausible import check_hu_window, check_scan
 from bundle.small_files import read_text
 
 __all__ = ["PRESETS_DIR", "ScanPreset", "load_preset", "preset_names"]
 
-PRESETS_DIR = Path(__file__).resolve().parent.parent / "configs" / "presets"
+PRESETS_DIR = ROOT / "configs" / "presets"
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 from bundle.checksums import file_sha256
 from bundle.errors import InputError
 from bundle.json_files import read_json_object
+from bundle.paths import ROOT
 
 __all__ = ["check_shipped", "describe_weights"]
 
-_ROOT = Path(__file__).resolve().parent.parent
-_METADATA = _ROOT / "configs" / "metadata.json"
+_METADATA = ROOT / "configs" / "metadata.json"
 WEIGHTS = "weights"
 """Entry of the metadata: size and SHA-256 of files by their path in the bundle."""
 
@@ -34,10 +34,10 @@ def check_shipped(path: Path) -> None:
         InputError: when it has the size of the shipped file but not its checksum.
     """
     resolved = path.resolve()
-    if not resolved.is_relative_to(_ROOT) or not _METADATA.is_file():
+    if not resolved.is_relative_to(ROOT) or not _METADATA.is_file():
         return
     metadata = read_json_object(_METADATA, "Get another copy of the bundle.") or {}
-    shipped = metadata.get(WEIGHTS, {}).get(resolved.relative_to(_ROOT).as_posix())
+    shipped = metadata.get(WEIGHTS, {}).get(resolved.relative_to(ROOT).as_posix())
     if shipped is None or path.stat().st_size != shipped["bytes"]:
         return
     found = file_sha256(path)

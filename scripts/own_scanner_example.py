@@ -28,11 +28,12 @@ from bundle.data.projection_file import read_projections  # noqa: E402
 from bundle.geometry import ConeBeamGeometry, circular  # noqa: E402
 from bundle.optional import require  # noqa: E402
 from bundle.phantoms import Ellipsoid, line_integrals  # noqa: E402
-from bundle.projector import ConeBeamProjector  # noqa: E402
+from bundle.physics.attenuation import normalised_to_unit_integral  # noqa: E402
 from bundle.rtk.images import projections_to_itk  # noqa: E402
 from bundle.rtk.toolkit import itk_and_rtk  # noqa: E402
 from bundle.scanners.geometry_rtk import write_geometry_rtk  # noqa: E402
 from bundle.scanners.hounsfield import hu_to_mu, mu_water_from_volume  # noqa: E402
+from bundle.simulation import simulate_scan  # noqa: E402
 
 OUTPUT = Path("runs") / "own_scanner"
 SAMPLE = ROOT / "sample_data"
@@ -90,8 +91,7 @@ def write_counts(path: Path, counts: np.ndarray, geometry: ConeBeamGeometry) -> 
 def measured_integrals(volume: torch.Tensor, geometry: ConeBeamGeometry) -> np.ndarray:
     """[view, v, u] line integrals, the means of pixels, of voxels twice as fine as those [x, y, z] of a volume."""
     fine = F.interpolate(volume[None, None], scale_factor=2, mode="trilinear")
-    rays = geometry.with_volume(fine.shape[2:]).with_pixels([2 * n for n in geometry.detector_shape])
-    return F.avg_pool2d(ConeBeamProjector(rays)(fine), 2)[0].numpy()
+    return normalised_to_unit_integral(simulate_scan(fine, geometry, (-1000.0, 1000.0)))[0].numpy()
 
 
 def simulate_scanner(folder: Path, hu: np.ndarray, voxel_mm: tuple[float, ...], views: int, seed: int) -> None:

@@ -195,7 +195,7 @@ def test_a_network_takes_no_part_of_other_weights(scan):
 
 
 def test_shipped_weights_are_compared_with_the_metadata(tmp_path, monkeypatch):
-    monkeypatch.setattr(shipped_weights, "_ROOT", tmp_path)
+    monkeypatch.setattr(shipped_weights, "ROOT", tmp_path)
     monkeypatch.setattr(shipped_weights, "_METADATA", tmp_path / "metadata.json")
     path = tmp_path / "models" / "model.pt"
     save_checkpoint({"a": torch.ones(4)}, path)

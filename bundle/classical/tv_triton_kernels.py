@@ -13,15 +13,21 @@ __all__ = ["move_edges", "move_volume"]
 
 
 @triton.jit
+def _voxels(size_y, size_z, BLOCK: tl.constexpr):  # noqa: N803
+    """The program's block of voxels, and where they are."""
+    voxel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    return voxel, voxel // (size_z * size_y), voxel // size_z % size_y, voxel % size_z
+
+
+@triton.jit
 def move_edges(
     edges, ahead, volume, step, weight, scale_x, scale_y, scale_z, size_x, size_y, size_z, BLOCK: tl.constexpr,  # noqa: N803
 ):  # fmt: skip
     """Moves edges [B, 3, X, Y, Z] up the gradient, shortens them to the weight, and looks ahead."""
     item = tl.program_id(1).to(tl.int64)
     size = size_x * size_y * size_z
-    voxel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    voxel, x, y, z = _voxels(size_y, size_z, BLOCK)
     exists = voxel < size
-    z, y, x = voxel % size_z, voxel // size_z % size_y, voxel // (size_z * size_y)
     here = volume + item * size + voxel
     value = tl.load(here, mask=exists, other=0.0)
     beside = tl.load(here + size_y * size_z, mask=exists & (x + 1 < size_x), other=0.0)
@@ -53,9 +59,8 @@ def move_volume(
     """Moves volumes [B, 1, X, Y, Z] down and keeps them from falling below zero; the step sizes are of all items."""
     item = tl.program_id(1).to(tl.int64)
     size = size_x * size_y * size_z
-    voxel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    voxel, x, y, z = _voxels(size_y, size_z, BLOCK)
     exists = voxel < size
-    z, y, x = voxel % size_z, voxel // size_z % size_y, voxel // (size_z * size_y)
     along = edges + item * 3 * size + voxel
     down_x = tl.load(along - size_y * size_z, mask=exists & (x > 0), other=0.0) - tl.load(along, mask=exists, other=0.0)
     along += size

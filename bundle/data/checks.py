@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from bundle.errors import InputError
+from bundle.plausible import HU_RANGE
 
-__all__ = ["check_finite", "check_hounsfield", "check_plausible", "check_spatial"]
+__all__ = ["check_ct_values", "check_finite", "check_hounsfield", "check_plausible", "check_spatial"]
 
-_MOST_NEGATIVE_HU = -4096.0  # padding of some scanners, below which nothing is stored on purpose
-_MOST_POSITIVE_HU = 40000.0  # metal on extended scales
+_MOST_NEGATIVE_HU, _MOST_POSITIVE_HU = HU_RANGE
 _BODY_HU = (-1200.0, 4000.0)  # what but padding, metal and artefacts lies within
 _MOST_BEYOND = 0.05  # of the voxels
 _ROUGHEST = 0.9  # mean difference of neighbours, in mean differences of any two voxels
@@ -30,12 +30,26 @@ def check_spatial(shape: tuple[int, ...], source: object) -> None:
         )
 
 
+def check_ct_values(values: np.ndarray, source: object, check_hu: bool = True) -> None:
+    """Refuses values that are not finite and, if asked to, that cannot be a CT's HU.
+
+    Raises:
+        InputError: as :func:`check_finite`, :func:`check_hounsfield` and :func:`check_plausible`.
+    """
+    check_finite(values, source)
+    if check_hu:
+        check_hounsfield(values, source)
+        check_plausible(values, source)
+
+
 def check_finite(values: np.ndarray, source: object) -> None:
     """Refuses NaN and infinite values.
 
     Raises:
         InputError: with their number.
     """
+    if np.asarray(values).dtype.kind in "iu":  # which hold none, and need no look at every voxel
+        return
     bad = int(np.size(values) - np.isfinite(values).sum())
     if bad:
         raise InputError(

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from monai.utils import SpaceKeys
 
 from bundle.atomic import check_output
-from bundle.data.checks import check_finite, check_hounsfield, check_plausible
+from bundle.data.checks import check_ct_values
 from bundle.data.ct_formats import NIFTI_SUFFIXES
 from bundle.data.nifti import write_nifti
 from bundle.data.volume_reader import read_image
@@ -34,10 +34,7 @@ def read_ct(path: str | os.PathLike, check_hu: bool = True) -> MetaTensor:
     """
     path = Path(path)
     values, affine = read_image(path)
-    check_finite(values, path)
-    if check_hu:
-        check_hounsfield(values, path)
-        check_plausible(values, path)
+    check_ct_values(values, path, check_hu)
     meta = {
         "filename_or_obj": str(path),
         "original_affine": affine,

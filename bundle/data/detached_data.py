@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bundle.data.compressed_voxels import COPY_AGAIN
 from bundle.errors import InputError
 
 __all__ = ["HEADER_BYTES", "ambiguous", "beside", "check_voxel_bytes", "first_bytes"]
@@ -22,7 +23,7 @@ def first_bytes(path: Path) -> bytes:
         with open(path, "rb") as file:
             return file.read(HEADER_BYTES)
     except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror}).", "Copy or download it again.") from error
+        raise InputError(path, f"cannot be read ({error.strerror}).", COPY_AGAIN) from error
 
 
 def ambiguous(path: Path, line: bytes) -> InputError:
@@ -37,7 +38,7 @@ def beside(path: Path, name: str) -> Path:
         InputError: when it names none, several or one outside its folder, or the file is missing.
     """
     if not name:
-        raise InputError(path, "names no file with its voxels.", "Copy or download it again.")
+        raise InputError(path, "names no file with its voxels.", COPY_AGAIN)
     if name.upper().startswith("LIST") or "%" in name:
         raise InputError(path, "keeps its voxels in several files.", "Convert it to one file, such as .mha.")
     named = Path(name)
@@ -47,7 +48,7 @@ def beside(path: Path, name: str) -> Path:
         )
     data = path.parent / named
     if not os.path.isfile(data):
-        raise InputError(path, f"names the data file {name}, which does not exist.", "Copy or download it again.")
+        raise InputError(path, f"names the data file {name}, which does not exist.", COPY_AGAIN)
     return data
 
 

@@ -22,12 +22,12 @@ from bundle.data.nrrd import check_nrrd_space, check_nrrd_voxels, read_nrrd_head
 from bundle.data.slice_stack import SliceStack
 from bundle.errors import InputError
 from bundle.optional import require
+from bundle.plausible import check_positions
 
 __all__ = ["read_image"]
 
 _EXTENT_MM = (5.0, 5000.0)  # metres make a patient less than a millimetre long, micrometres a kilometre
 _VOXEL_MM = (0.005, 200.0)
-_FARTHEST_MM = 20_000.0  # from the scanner's origin
 _NOT_WRAPPED = ("char", "long_long", "unsigned_long_long")  # which ITK in Python lacks; floats hold all that occur
 _NIFTI_HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _BLOCK_BYTES = 1 << 20
@@ -191,7 +191,4 @@ def _check_axes(shape: tuple[int, ...], affine: np.ndarray, path: Path) -> None:
     if not _EXTENT_MM[0] < extent < _EXTENT_MM[1] or not _VOXEL_MM[0] < spacing.min() <= spacing.max() < _VOXEL_MM[1]:
         told = f"is {extent:.3g} mm long with voxels of {', '.join(f'{side:.3g}' for side in spacing)} mm"
         raise InputError(path, f"{told}, so its spacing is in another unit.", "State the spacing in millimetres.")
-    if np.abs(affine[:3, 3]).max() > _FARTHEST_MM:
-        raise InputError(
-            path, f"lies {np.abs(affine[:3, 3]).max() / 1000:.3g} m away from the scanner.", "Correct its position."
-        )
+    check_positions(path, "its first voxel", affine[:3, 3])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bundle.data.checks import check_finite, check_hounsfield, check_plausible
+from bundle.data.checks import check_ct_values
 from bundle.data.volume_reader import read_image as read_volume_file
 from bundle.datasets.archives import extracted
 from bundle.datasets.hounsfield import check_hounsfield_peaks
@@ -62,11 +62,8 @@ def check_intensities(hu: np.ndarray, source: object, check_hu: bool) -> None:
     Raises:
         InputError: with what was found.
     """
-    if hu.dtype.kind == "f":
-        check_finite(hu, source)
+    check_ct_values(hu, source, check_hu)
     if check_hu:
-        check_hounsfield(hu, source)
-        check_plausible(hu, source)
         check_hounsfield_peaks(hu, source)
 
 
