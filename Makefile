@@ -13,7 +13,7 @@ help:
 	@echo "make demo-training   train every stage briefly on the sample first, and write runs/demo_training"
 	@echo "make test    lint, and run the tests"
 	@echo "make test-integration   run the bundle in other programs' environments, such as a MONAI Label server's"
-	@echo "make test-hostile   give every command more than a thousand damaged and contradictory inputs; a quarter of an hour"
+	@echo "make test-hostile   give every command more than a thousand damaged and contradictory inputs"
 	@echo "make lint    check the code's style and types"
 	@echo "make format  mend the code's style"
 	@echo "make clean   remove what the other targets made; your own trainings in runs/ stay"

@@ -1,7 +1,6 @@
 """Comparing prepared cases with the checksums that preparation recorded, once per file and run.
 
-SHA-256 takes about a second for a gigabyte, the first time that a case is read; after that a look at sizes and times of
-its files, some 50 microseconds a case.
+SHA-256 takes 0.64 s for a gigabyte, the first time that a case is read; after that a look at sizes and times of its files.
 """
 
 from __future__ import annotations
