@@ -1,6 +1,7 @@
 """Comparing prepared cases with the checksums that preparation recorded, once per file and run.
 
-SHA-256 takes 0.64 s for a gigabyte, the first time that a case is read; after that a look at sizes and times of its files.
+SHA-256 takes 0.64 s for a gigabyte, the first time that a case is read; after that, sizes and times of its files are
+looked at.
 """
 
 from __future__ import annotations
