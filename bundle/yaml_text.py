@@ -49,7 +49,7 @@ def parse_yaml(text: str, source: object, purpose: str, remedy: str = _REMEDY) -
 
 
 def compose_yaml(text: str, source: object, purpose: str, remedy: str = _REMEDY) -> Any:
-    """The nodes of a YAML text, as they are written; see :func:`parse_yaml`."""
+    """The nodes of a YAML text as they are written, also names that are given twice; see :func:`parse_yaml`."""
     return _read(text, source, purpose, remedy, "get_single_node")
 
 
@@ -95,14 +95,18 @@ def _loader(yaml: Any) -> type:
 
         def compose_mapping_node(self, anchor: Any) -> Any:
             node = super().compose_mapping_node(anchor)
-            seen: set[Any] = set()
             for key, _ in node.value:
                 if not isinstance(key, yaml.ScalarNode):
                     raise fault("a list or mapping as a name", key)
+            return node
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen: set[Any] = set()
+            for key, _ in node.value:
                 if key.value in seen:
                     raise fault(f"{key.value[:100]} is given more than once", key)
                 seen.add(key.value)
-            return node
+            return super().construct_mapping(node, deep)
 
         def construct_whole(self, node: Any) -> int:
             if len(node.value) > _MOST_DIGITS:

@@ -80,7 +80,7 @@ def test_command_line_does_not_lose_names_that_are_given_twice(source, tmp_path,
     with pytest.raises(SystemExit):
         main()
     told = capsys.readouterr().err.strip()
-    assert told.startswith("error: structures: is not valid YAML: bone is given more than once in line 1.")
+    assert told == "error: structures: has the name 'bone' twice. Give each structure a name of its own."
     assert not (tmp_path / "raw").exists()
 
 
