@@ -26,7 +26,7 @@ _SIZES: dict[str, tuple[int, int]] = {
     "denoise_blocks": (0, 64),
 }
 """Whole numbers of a network, from and to."""
-_LISTS = {"encoder_channels": 8, "point_channels": 16}  # the longest
+_LISTS = {"encoder_channels": (1, 8), "point_channels": (0, 16)}  # the shortest and the longest
 _MOST_PARAMETERS = 10**9
 _SCAN_SIZES = {"detector_shape": (2, 8192), "volume_shape": (3, 2048)}  # numbers, and the largest
 _CHOICES = {
@@ -114,8 +114,9 @@ def _expected(name: str, value: Any) -> str:
         return "" if value is None or isinstance(value, dict) else "the prior's settings, or null"
     low, high = _SIZES[name]
     if name in _LISTS:
-        fits = isinstance(value, list) and 1 <= len(value) <= _LISTS[name] and _within(value, low, high)
-        return "" if fits else f"a list of up to {_LISTS[name]} whole numbers from {low} to {high}"
+        shortest, longest = _LISTS[name]
+        fits = isinstance(value, list) and shortest <= len(value) <= longest and _within(value, low, high)
+        return "" if fits else f"a list of up to {longest} whole numbers from {low} to {high}"
     return "" if _within([value], low, high) else f"a whole number from {low} to {high}"
 
 
