@@ -464,8 +464,12 @@ class DiCE(nn.Module):
         """Refuses a state that is partly another's and partly this network's own.
 
         MONAI's copy_model_state, and with it monai.bundle.load, makes such a state of weights of another network: it
-        takes what fits and leaves the rest as it was drawn at random.
+        takes what fits and leaves the rest as it was drawn at random. The conventions always fit, so that they are the
+        weights' then; in a state of the network's own, some entries of which were changed, they are its own.
         """
+        conventions = state_dict.get(f"{prefix}conventions")
+        if conventions is None or conventions.data_ptr() == self.conventions.data_ptr():
+            return
         own = {name: value for name, value in self.state_dict(prefix=prefix).items() if value.is_floating_point()}
         kept = [name for name in own if name in state_dict and state_dict[name].data_ptr() == own[name].data_ptr()]
         if 0 < len(kept) < len(own):
